@@ -1,0 +1,49 @@
+"""maskdata: tf.data transforms for Keras models on sequences of different lengths.
+
+Padding and batching never change your result. Names stand in the order in which data flow.
+"""
+
+# Reading: text and rows in memory -> blocks of rows
+from maskdata.data.read import read_text, from_rows
+
+# Rows -> ids
+from maskdata.data.tokenize import Tokenize
+from maskdata.data.vocabulary import Vocabulary, Lookup
+from maskdata.data.rows import Truncate
+from maskdata.data.shuffle import Shuffle
+
+# Blocks -> batches
+from maskdata.data.batch import RaggedBatch, PaddedBatch
+from maskdata.data.bucket import BucketBySequenceLength
+from maskdata.data.dense import ToDense
+
+# Batches -> the model
+from maskdata.data.keras_batch import ToKeras
+from maskdata.data.device import PrefetchToDevice
+
+# All of it as one
+from maskdata.data.chain import Chain
+
+# The Keras half, and what tells about data
+from maskdata import layers, losses
+from maskdata.describe import describe
+
+__all__ = [
+    "read_text",
+    "from_rows",
+    "Tokenize",
+    "Vocabulary",
+    "Lookup",
+    "Truncate",
+    "Shuffle",
+    "RaggedBatch",
+    "PaddedBatch",
+    "BucketBySequenceLength",
+    "ToDense",
+    "ToKeras",
+    "PrefetchToDevice",
+    "Chain",
+    "layers",
+    "losses",
+    "describe",
+]

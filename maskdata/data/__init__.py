@@ -1,0 +1,1 @@
+"""The data half: TensorFlow only. Import from `maskdata`, not from here."""

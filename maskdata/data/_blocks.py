@@ -1,0 +1,97 @@
+"""Blocks of rows -> blocks of rows: counting, choosing, joining and carrying rows, vectorised."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+Rows = Any
+"""Any nest of tensors and ragged tensors that share their first axis, the rows."""
+
+
+def num_rows(rows: Rows) -> tf.Tensor:
+    """Return how many rows there are, int64."""
+    first = tf.nest.flatten(rows, expand_composites=False)[0]
+    return first.nrows(tf.int64) if isinstance(first, tf.RaggedTensor) else tf.shape(first, tf.int64)[0]
+
+
+def take_rows(rows: Rows, indices: tf.Tensor) -> Rows:
+    """Return the rows at `indices`, in that order."""
+    return tf.nest.map_structure(lambda feature: tf.gather(feature, indices), rows)
+
+
+def join_rows(first: Rows, second: Rows) -> Rows:
+    """Return the rows of `first`, then those of `second`."""
+    return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), first, second)
+
+
+def any_number_of_rows(spec: Any) -> Any:
+    """Return `spec` with the number of rows left open."""
+    return tf.nest.map_structure(_open_first_axis, spec)
+
+
+def _open_first_axis(spec: Any) -> Any:
+    shape = tf.TensorShape([None]).concatenate(spec.shape[1:])
+    if isinstance(spec, tf.RaggedTensorSpec):
+        return tf.RaggedTensorSpec(shape, spec.dtype, spec.ragged_rank, spec.row_splits_dtype)
+    return tf.TensorSpec(shape, spec.dtype)
+
+
+def no_rows(spec: Any) -> Rows:
+    """Return zero rows of this spec, whose inner dimensions must be known."""
+    return tf.nest.map_structure(_no_rows_of, spec)
+
+
+def _no_rows_of(spec: Any) -> Any:
+    if not isinstance(spec, tf.RaggedTensorSpec):
+        return tf.zeros([0, *spec.shape[1:]], spec.dtype)
+    rows = tf.zeros([0, *spec.shape[spec.ragged_rank + 1 :]], spec.dtype)
+    for _ in range(spec.ragged_rank):
+        rows = tf.RaggedTensor.from_row_splits(rows, tf.zeros([1], spec.row_splits_dtype), validate=False)
+    return rows
+
+
+def map_blocks(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    """Map `function` over elements in parallel, in order, without AutoGraph: ours needs none."""
+    return dataset.map(
+        tf.autograph.experimental.do_not_convert(function), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+Step = Callable[[Rows, tf.Tensor], tuple[Any, tf.Tensor]]
+"""(rows at hand, is this the end of the input?) -> (what to emit, indices of the rows to keep)."""
+
+
+def carry_rows(dataset: tf.data.Dataset, step: Step) -> tf.data.Dataset:
+    """Scan over blocks, carrying the rows that `step` keeps over to the next block.
+
+    The rows at hand are the kept ones, then those of the new block. After the last block `step`
+    is called once more, with no new rows and the flag set.
+    """
+    spec = any_number_of_rows(dataset.element_spec)
+
+    def advance(state: list[tf.Tensor], block_and_flag: tuple[Rows, tf.Tensor]) -> Any:
+        block, is_end = block_and_flag
+        kept = tf.nest.pack_sequence_as(spec, list(state), expand_composites=True)
+        rows = join_rows(kept, block)
+        emitted, keep = step(rows, is_end)
+        return _flat(take_rows(rows, keep)), emitted
+
+    advance_in_graph = tf.autograph.experimental.do_not_convert(advance)
+    return _with_end_flag(dataset, spec).scan(_flat(no_rows(spec)), advance_in_graph)
+
+
+def _flat(rows: Rows) -> tuple[tf.Tensor, ...]:
+    """Return the component tensors: the state of `scan` cannot be ragged (TensorFlow 2.21)."""
+    return tuple(tf.nest.flatten(rows, expand_composites=True))
+
+
+def _with_end_flag(dataset: tf.data.Dataset, spec: Any) -> tf.data.Dataset:
+    """Pair each block with False, and end with no rows and True.
+
+    The end comes from an endless source: the tf.data service would give a source of one element
+    to one worker only, and the rows that the others still carry would be lost in silence.
+    """
+    blocks = map_blocks(dataset, lambda block: (block, False))
+    end = map_blocks(tf.data.Dataset.range(2**62).take(1), lambda _: (no_rows(spec), True))
+    return blocks.concatenate(end)

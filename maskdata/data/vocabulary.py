@@ -1,0 +1,228 @@
+"""Tokens <-> ids: the vocabulary, a value, and Lookup, the transform."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import tensorflow as tf
+
+from maskdata._progress import progress
+from maskdata.data import _check, _vocabulary_file
+from maskdata.data._blocks import map_blocks
+from maskdata.data._types import Element
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Vocabulary:
+    """Know the id of each token: padding is 0, any unknown token 1, the tokens follow from 2.
+
+    Stage: tokens -> **ids**, with `Lookup`.
+
+    The three kinds of ids never meet, whatever the tokens are: the reserved ids have no
+    spelling, so that a token "[UNK]" or "" of the data is a token like others. A vocabulary is a value:
+    equal if its tokens are.
+
+    Args:
+        tokens: Distinct strings, the most frequent first by custom. Their ids are 2, 3, ...
+
+    Raises:
+        TypeError, ValueError: When built, for no tokens, a repeated one, or one that is no str.
+
+    Example:
+        >>> vocabulary = md.Vocabulary(["to", "be"])
+        >>> vocabulary.size, vocabulary.pad_id, vocabulary.oov_id
+        (4, 0, 1)
+        >>> vocabulary.decode([[2, 3, 0], [1, 3, 0]])
+        [['to', 'be', '[PAD]'], ['[UNK]', 'be', '[PAD]']]
+
+    Source: `keras.layers.StringLookup` gives unknown words id 0 by default, which is what padding
+    is filled with; there they cannot be told apart.
+    """
+
+    tokens: Sequence[str]
+
+    pad_id: ClassVar[int] = 0
+    oov_id: ClassVar[int] = 1
+    num_reserved: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tokens, str) or not isinstance(self.tokens, Iterable):
+            _check.refuse("Vocabulary", "tokens must be a list of str", self.tokens, "", TypeError)
+        object.__setattr__(self, "tokens", tuple(self.tokens))
+        if not self.tokens:
+            _check.refuse(
+                "Vocabulary", "tokens must not be empty", self.tokens, "Was the dataset empty?"
+            )
+        for token in self.tokens:
+            if not isinstance(token, str):
+                _check.refuse("Vocabulary", "each token must be a str", token, "Decode it.", TypeError)
+        if len(set(self.tokens)) < len(self.tokens):
+            seen: set[str] = set()
+            repeated = next(t for t in self.tokens if t in seen or seen.add(t))  # type: ignore[func-returns-value]
+            _check.refuse("Vocabulary", "each token must stand once", repeated, "Remove the repeat.")
+
+    @property
+    def size(self) -> int:
+        """How many ids there are: all lie in `[0, size)`. The `input_dim` of an embedding."""
+        return self.num_reserved + len(self.tokens)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.tokens[:3])) + (", ..." if len(self.tokens) > 3 else "")
+        return f"Vocabulary([{shown}]: {len(self.tokens)} tokens)"
+
+    @classmethod
+    def build(
+        cls, dataset: tf.data.Dataset, feature: str, *, max_size: int | None = None, min_count: int = 1
+    ) -> "Vocabulary":
+        """Count the tokens of a dataset in one pass and keep the most frequent.
+
+        Ties are broken by the token itself (its UTF-8 bytes), so that the same data give the same
+        vocabulary in whatever blocks and order they come.
+
+        Args:
+            dataset: Blocks with the feature.
+            feature: The feature that holds tokens: strings of any shape, ragged or dense.
+            max_size: The most ids to have, the two reserved ones included; all by default.
+            min_count: How often a token must occur to be kept.
+
+        Example:
+            >>> rows = md.from_rows({"tokens": [["b", "a", "c"], ["c"]]})
+            >>> md.Vocabulary.build(rows, "tokens", max_size=4).tokens
+            ('c', 'a')
+        """
+        who = "Vocabulary.build"
+        _check.string_feature(who, _check.blocks(who, dataset), feature)
+        _check.integer(who, "min_count", min_count)
+        if max_size is not None:
+            _check.integer(who, "max_size", max_size, minimum=cls.num_reserved + 1)
+        tokens, counts = _count_tokens(dataset, feature)
+        by_count_then_token = np.lexsort((tokens, -counts))
+        kept = by_count_then_token[counts[by_count_then_token] >= min_count]
+        if max_size is not None:
+            kept = kept[: max_size - cls.num_reserved]
+        return cls([_decode_utf8(who, token) for token in tokens[kept]])
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary to a UTF-8 text file, one token a line, all or nothing.
+
+        The first line holds the number of tokens and a checksum. A line break or backslash inside
+        a token is written as `\\\\n`, `\\\\r` or `\\\\\\\\`.
+        """
+        _vocabulary_file.write(Path(path), self.tokens)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Read a file that `save` wrote; refuse one that was cut, edited or converted since."""
+        return cls(_vocabulary_file.read(Path(path)))
+
+    def table(self) -> tf.lookup.StaticHashTable:
+        """Return a new lookup table, tokens to int64 ids; keep it as an attribute of what you export."""
+        ids = tf.range(self.num_reserved, self.size, dtype=tf.int64)
+        content = tf.lookup.KeyValueTensorInitializer(tf.constant(self.tokens), ids)
+        return tf.lookup.StaticHashTable(content, default_value=self.oov_id)
+
+    def decode(self, ids: Any) -> Any:
+        """Return the tokens of `ids`, a list, array, tensor or ragged tensor, as nested lists of str."""
+        if isinstance(ids, tf.RaggedTensor):
+            ids = ids.to_list()
+        elif isinstance(ids, tf.Tensor | np.ndarray):
+            ids = np.asarray(ids).tolist()
+        if isinstance(ids, list | tuple):
+            return [self.decode(entry) for entry in ids]
+        _check.integer("Vocabulary.decode", "each id", ids, minimum=0)
+        if ids >= self.size:
+            _check.refuse(
+                "Vocabulary.decode", f"each id must be below {self.size}", ids, "Another vocabulary's?"
+            )
+        return ("[PAD]", "[UNK]")[ids] if ids < self.num_reserved else self.tokens[ids - self.num_reserved]
+
+
+def _count_tokens(dataset: tf.data.Dataset, feature: str) -> tuple[Any, Any]:
+    """Return the distinct tokens (bytes) and how often each occurs."""
+
+    def count(block: Element) -> tuple[tf.Tensor, tf.Tensor]:
+        values = block[feature]
+        flat = values.flat_values if isinstance(values, tf.RaggedTensor) else values
+        distinct, _, counts = tf.unique_with_counts(tf.reshape(flat, [-1]), tf.int64)
+        return distinct, counts
+
+    totals = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, default_value=0)
+    for distinct, counts in progress(map_blocks(dataset, count), "Counting tokens, in blocks"):
+        totals.insert(distinct, totals.lookup(distinct) + counts)
+    tokens, counts = totals.export()
+    return tokens.numpy(), counts.numpy()
+
+
+def _decode_utf8(who: str, token: bytes) -> str:
+    try:
+        return token.decode()
+    except UnicodeDecodeError:
+        _check.refuse(who, "tokens must be UTF-8", token, "Use tf.strings.unicode_transcode first.")
+        raise
+
+
+@final
+@dataclass(frozen=True)
+class Lookup:
+    """Replace tokens by their ids.
+
+    Stage: ragged tokens -> **ragged ids**.
+
+    Looks up all tokens of a block at once, in the graph: the table travels with the dataset into
+    `tf.data` services and other processes. An unknown token gets the vocabulary's `oov_id`. Other
+    features pass through untouched.
+
+    Args:
+        features: The feature, or several, that hold tokens: strings, ragged or dense.
+        vocabulary: Which id each token has.
+
+    Shapes:
+        in: `features` [B, (T), ...] string
+        out: the same shape, int64
+
+    Raises:
+        TypeError, ValueError: When built, for a bad argument; when applied, for a feature that is
+            missing or does not hold strings.
+
+    Example:
+        >>> rows = md.from_rows({"tokens": [["to", "be"], ["or"]]})
+        >>> rows.apply(md.Lookup("tokens", md.Vocabulary(["be", "to"]))).get_single_element()["tokens"].to_list()
+        [[3, 2], [1]]
+    """
+
+    features: str | Sequence[str]
+    vocabulary: Vocabulary
+
+    def __post_init__(self) -> None:
+        _check.names("Lookup", "features", self._names)
+        if not isinstance(self.vocabulary, Vocabulary):
+            _check.refuse(
+                "Lookup", "vocabulary must be a Vocabulary", self.vocabulary, "Build one.", TypeError
+            )
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return [self.features] if isinstance(self.features, str) else self.features
+
+    def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        spec = _check.blocks("Lookup", dataset)
+        for name in self._names:
+            _check.string_feature("Lookup", spec, name)
+        table = self.vocabulary.table()
+        return map_blocks(
+            dataset, lambda block: block | {name: lookup(block[name], table) for name in self._names}
+        )
+
+
+def lookup(tokens: tf.Tensor | tf.RaggedTensor, table: tf.lookup.StaticHashTable) -> Any:
+    """Return the ids of `tokens`, a tensor or ragged tensor of strings.
+
+    >>> md.data.vocabulary.lookup(tf.constant(["be", "?"]), md.Vocabulary(["to", "be"]).table()).numpy().tolist()
+    [3, 1]
+    """
+    if isinstance(tokens, tf.RaggedTensor):
+        return tokens.with_flat_values(table.lookup(tokens.flat_values))
+    return table.lookup(tokens)
