@@ -17,16 +17,19 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-import maskdata as md
+import maskdata as md  # noqa: E402  TensorFlow takes logical devices only before its first use
 
+# Not Phase.explain: it traces every line of TensorFlow, for minutes.
+PHASES = [phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.explain]
 hypothesis.settings.register_profile(
     "default",
     max_examples=25,
+    phases=PHASES,
     deadline=None,
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None, phases=PHASES)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

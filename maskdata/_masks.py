@@ -11,8 +11,6 @@ Shape = tuple[int | None, ...]
 class _MaskReader(keras.layers.Layer):
     """Return the mask of the input: Keras fills in a layer's argument `mask`."""
 
-    supports_masking = True
-
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         return mask
 

@@ -63,7 +63,9 @@ class Description:
 
     def __rich__(self) -> Table:
         lost = "" if self.rows_lost is None else f", {self.rows_lost:,} rows lost"
-        table = Table(title=f"{self.rows:,} rows in {self.batches:,} batches{lost}", title_justify="left")
+        table = Table(
+            title=f"{self.rows:,} rows in {self.batches:,} batches{lost}", title_justify="left"
+        )
         table.add_column("feature")
         for column in ("steps", "padding", "shapes", "lengths", "empty rows", "steps cut"):
             table.add_column(column, justify="right")

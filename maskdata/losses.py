@@ -88,9 +88,7 @@ class TokenMean(keras.losses.Loss):
             return self._loss.call(y_true, y_pred)
         return self._loss(y_true, y_pred)
 
-    def __call__(
-        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
-    ) -> Tensor:
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
         """Return the mean, in place of Keras' own `__call__`, which would weigh once more."""
         mask = keras_mask(y_pred)
         with keras.name_scope(self.name):
@@ -147,11 +145,8 @@ class TokenMean(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, the wrapped loss in Keras' own serialised form."""
         loss = self._given_loss
-        return {
-            "loss": loss if isinstance(loss, str) else _serialize(loss),
-            "name": self.name,
-            "dtype": self._given_dtype,
-        }
+        loss = loss if isinstance(loss, str) else _serialize(loss)
+        return {"loss": loss, "name": self.name, "dtype": self._given_dtype}
 
     def __repr__(self) -> str:
         text = _as_call(self._given_loss)
@@ -168,20 +163,21 @@ def _loss_per_step(loss: Any) -> Any:
         found = keras.losses.get(loss)
     except ValueError:
         found = None
+    shown = repr(loss) if isinstance(loss, str) or found is None else _as_call(found)
     if found is None:
         raise ValueError(
-            f"TokenMean: loss must be a loss of Keras, a function or a Loss, got {loss!r}. "
+            f"TokenMean: loss must be a loss of Keras, a function or a Loss, got {shown}. "
             "For example 'sparse_categorical_crossentropy'."
         )
     for *kinds, reason in _MIXES_STEPS:
         if _kind(found) in kinds:
             raise ValueError(
-                f"TokenMean: loss must have one value per step, got {_as_call(loss)}, which "
+                f"TokenMean: loss must have one value per step, got {shown}, which "
                 f"{reason}. Use it without TokenMean."
             )
     if _arguments(found).get("axis", -1) != -1:
         raise ValueError(
-            f"TokenMean: loss must reduce the last axis, got {_as_call(found)}. "
+            f"TokenMean: loss must reduce the last axis, got {shown}. "
             "Move the features to the last axis and leave out `axis`."
         )
     return found

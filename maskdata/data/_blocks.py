@@ -12,7 +12,11 @@ Rows = Any
 def num_rows(rows: Rows) -> tf.Tensor:
     """Return how many rows there are, int64."""
     first = tf.nest.flatten(rows, expand_composites=False)[0]
-    return first.nrows(tf.int64) if isinstance(first, tf.RaggedTensor) else tf.shape(first, tf.int64)[0]
+    return (
+        first.nrows(tf.int64)
+        if isinstance(first, tf.RaggedTensor)
+        else tf.shape(first, tf.int64)[0]
+    )
 
 
 def take_rows(rows: Rows, indices: tf.Tensor) -> Rows:
@@ -47,7 +51,9 @@ def _no_rows_of(spec: Any) -> Any:
         return tf.zeros([0, *spec.shape[1:]], spec.dtype)
     rows = tf.zeros([0, *spec.shape[spec.ragged_rank + 1 :]], spec.dtype)
     for _ in range(spec.ragged_rank):
-        rows = tf.RaggedTensor.from_row_splits(rows, tf.zeros([1], spec.row_splits_dtype), validate=False)
+        rows = tf.RaggedTensor.from_row_splits(
+            rows, tf.zeros([1], spec.row_splits_dtype), validate=False
+        )
     return rows
 
 

@@ -1,6 +1,10 @@
-"""Every refusal of the data half, worded once: `{Who}: {what must hold}, got {value!r}. {Do this.}`"""
+"""Every refusal of the data half, worded once.
+
+The form is `{Who}: {what must hold}, got {value!r}. {What to do.}`
+"""
 
 import difflib
+import itertools
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
@@ -67,7 +71,7 @@ def integers(who: str, argument: str, value: Any, *, minimum: int = 1) -> None:
 def increasing(who: str, argument: str, value: Any) -> None:
     """Refuse anything but strictly increasing ints of at least 1."""
     integers(who, argument, value)
-    if any(a >= b for a, b in zip(value, value[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(value)):
         refuse(who, f"{argument} must be strictly increasing", value, "Sort it and drop repeats.")
 
 
@@ -182,7 +186,11 @@ def string_feature(who: str, spec: Spec, wanted: str) -> Any:
     found = feature(who, spec, wanted)
     if found.dtype != tf.string:
         refuse(
-            who, f"feature {wanted!r} must hold strings", found, "Convert it with tf.strings.", TypeError
+            who,
+            f"feature {wanted!r} must hold strings",
+            found,
+            "Convert it with tf.strings.",
+            TypeError,
         )
     return found
 

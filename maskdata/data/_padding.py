@@ -69,18 +69,29 @@ def pad_rows(
     row_lengths = ragged.row_lengths()
     padded_length = _padded_length(row_lengths, length, name)
     mask = tf.sequence_mask(row_lengths, padded_length)
+    pad_value = tf.cast(pad_value, ragged.dtype)
     if side == "left":
         mask = mask[:, ::-1]
-        shape = tf.concat([tf.shape(mask), tf.shape(ragged.values)[1:]], axis=0)
-        filled = tf.fill(shape, tf.cast(pad_value, ragged.dtype))
-        dense = tf.tensor_scatter_nd_update(filled, tf.where(mask), ragged.values)
+        dense = _gather_left(ragged, padded_length, mask, pad_value)
     else:
         rest = [-1] * (ragged.shape.rank - 2)
         shape = tf.cast(tf.stack([-1, padded_length, *rest]), padded_length.dtype)
-        dense = ragged.to_tensor(tf.cast(pad_value, ragged.dtype), shape=shape)
+        dense = ragged.to_tensor(pad_value, shape=shape)
     static_length = length if isinstance(length, int) else None
     static_shape = [ragged.shape[0], static_length, *ragged.values.shape[1:]]
     return tf.ensure_shape(dense, static_shape), tf.ensure_shape(mask, static_shape[:2])
+
+
+def _gather_left(
+    ragged: tf.RaggedTensor, padded_length: tf.Tensor, mask: tf.Tensor, pad_value: tf.Tensor
+) -> tf.Tensor:
+    """Return rows that end where the padded length ends: each slot takes its step, or the pad."""
+    steps = ragged.values
+    pad = tf.fill(tf.concat([[1], tf.shape(steps)[1:]], axis=0), pad_value)
+    row_ends = ragged.row_limits()[:, None]
+    step_of_slot = row_ends - padded_length + tf.range(padded_length)
+    num_steps = tf.shape(steps, row_ends.dtype)[0]
+    return tf.gather(tf.concat([steps, pad], axis=0), tf.where(mask, step_of_slot, num_steps))
 
 
 def _padded_length(row_lengths: tf.Tensor, length: Length, name: str) -> tf.Tensor:

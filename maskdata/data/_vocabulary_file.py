@@ -22,7 +22,7 @@ def write(path: Path, tokens: Sequence[str]) -> None:
     header = f"# maskdata vocabulary 1: {len(tokens)} tokens, sha256 {checksum}\n".encode()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with open(handle, "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(header + body)
             file.flush()
             os.fsync(file.fileno())
@@ -42,7 +42,9 @@ def read(path: Path) -> list[str]:
         refuse(WHO, "lines must end in \\n", f"\\r\\n in {path}", "Copy the file in binary mode.")
     match = HEADER.fullmatch(header)
     if match is None:
-        refuse(WHO, f"{path} must start with a header", header[:80], "Write it with Vocabulary.save.")
+        refuse(
+            WHO, f"{path} must start with a header", header[:80], "Write it with Vocabulary.save."
+        )
         raise AssertionError
     count, checksum = int(match[1]), match[2].decode()
     try:
@@ -51,7 +53,10 @@ def read(path: Path) -> list[str]:
         refuse(WHO, f"{path} must be UTF-8", str(error), "Restore the file that was saved.")
     if len(lines) != count or not body.endswith(b"\n"):
         refuse(
-            WHO, f"{path} must hold {count} whole lines", len(lines), "It was cut or edited: restore it."
+            WHO,
+            f"{path} must hold {count} whole lines",
+            len(lines),
+            "It was cut or edited: restore it.",
         )
     if len(set(lines)) < count:
         repeated = sorted({line for line in lines if lines.count(line) > 1})[:3]

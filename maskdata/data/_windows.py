@@ -94,9 +94,13 @@ def split_windows(windows: tf.data.Dataset, num_rows: int | None = None) -> tf.d
     spec, _ = windows.element_spec
 
     def part(rows: Rows, sizes: tf.Tensor) -> Rows:
-        return tf.nest.map_structure(
-            lambda feature: tf.RaggedTensor.from_row_lengths(feature, sizes, validate=False), rows
-        )
+        def part_feature(feature: Any) -> tf.RaggedTensor:
+            splits_dtype = getattr(feature, "row_splits", sizes).dtype
+            return tf.RaggedTensor.from_row_lengths(
+                feature, tf.cast(sizes, splits_dtype), validate=False
+            )
+
+        return tf.nest.map_structure(part_feature, rows)
 
     parted = map_blocks(windows, part).unbatch()
     all_ragged = all(isinstance(s, tf.RaggedTensorSpec) for s in tf.nest.flatten(spec))

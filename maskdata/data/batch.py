@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._blocks import Rows, map_blocks, num_rows
+from maskdata.data._padding import Length, PadValue
 from maskdata.data._types import Spec
 from maskdata.data._windows import batch_by_bucket, set_num_rows
-from maskdata.data.dense import Length, PadValue, Side, ToDense
+from maskdata.data.dense import Side, ToDense
 
 Elements = Literal["rows", "blocks"]
 
@@ -61,6 +62,7 @@ class RaggedBatch:
             _check.one_of("RaggedBatch", "elements", self.elements, ("rows", "blocks"))
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset batched in order."""
         spec = _check.element("RaggedBatch", dataset)
         if (self.elements or _tell_elements(spec)) == "rows":
             return self._batch_rows(dataset)
@@ -143,6 +145,7 @@ class PaddedBatch:
         self._stages()
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset batched and padded."""
         ragged_batch, to_dense = self._stages()
         return to_dense(ragged_batch(dataset))
 

@@ -74,9 +74,12 @@ class BucketBySequenceLength:
         object.__setattr__(self, "bucket_batch_sizes", tuple(self.bucket_batch_sizes))
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset batched by length."""
         spec = _check.movable_rows("BucketBySequenceLength", dataset)
         _check.ragged_feature("BucketBySequenceLength", spec, self.feature)
-        boundaries = tf.constant(self.bucket_boundaries, tf.int64, shape=[len(self.bucket_boundaries)])
+        boundaries = tf.constant(
+            self.bucket_boundaries, tf.int64, shape=[len(self.bucket_boundaries)]
+        )
 
         def bucket_of(rows: Rows) -> tf.Tensor:
             row_lengths = tf.cast(rows[self.feature].row_lengths(), tf.int64)

@@ -68,6 +68,7 @@ class Chain:
         return self._transforms
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset after all stages."""
         for number, transform in enumerate(self._transforms, start=1):
             try:
                 dataset = transform(dataset)

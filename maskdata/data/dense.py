@@ -9,7 +9,14 @@ import tensorflow as tf
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks
 from maskdata.data._names import mask_name
-from maskdata.data._padding import Length, PadValue, check_length, check_pad_value, pad_constant, pad_rows
+from maskdata.data._padding import (
+    Length,
+    PadValue,
+    check_length,
+    check_pad_value,
+    pad_constant,
+    pad_rows,
+)
 from maskdata.data._types import Element
 
 Side = Literal["right", "left"]
@@ -74,6 +81,7 @@ class ToDense:
         _check.one_of("ToDense", "side", self.side, get_args(Side))
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset padded, with masks."""
         spec = _check.blocks("ToDense", dataset)
         ragged = [name for name, s in spec.items() if isinstance(s, tf.RaggedTensorSpec)]
         names = ragged if self.features is None else self.features
@@ -93,7 +101,9 @@ class ToDense:
                 dense[name], *masks = ragged_to_dense(
                     feature,
                     lengths=self._lengths_of(name, feature.ragged_rank),
-                    pad_value=pad_constant("ToDense", name, self._pad_value_of(name), feature.dtype),
+                    pad_value=pad_constant(
+                        "ToDense", name, self._pad_value_of(name), feature.dtype
+                    ),
                     side=self.side,
                     name=name,
                 )
@@ -115,7 +125,11 @@ class ToDense:
         return by_level
 
     def _pad_value_of(self, name: str) -> PadValue:
-        return self.pad_values.get(name, 0) if isinstance(self.pad_values, Mapping) else self.pad_values
+        return (
+            self.pad_values.get(name, 0)
+            if isinstance(self.pad_values, Mapping)
+            else self.pad_values
+        )
 
 
 def _by_name(argument: str, value: Any) -> list[tuple[str, Any]]:
@@ -149,7 +163,11 @@ def ragged_to_dense(
             steps, lengths=inner, pad_value=pad_value, side=side, name=name
         )
     dense, mask = pad_rows(ragged.with_values(steps), outer, pad_value, side, name)
-    return dense, mask, *(
-        pad_rows(ragged.with_values(inner_mask), outer, tf.constant(False), side, name)[0]
-        for inner_mask in inner_masks
+    return (
+        dense,
+        mask,
+        *(
+            pad_rows(ragged.with_values(inner_mask), outer, tf.zeros([], tf.bool), side, name)[0]
+            for inner_mask in inner_masks
+        ),
     )

@@ -52,6 +52,7 @@ class PrefetchToDevice:
             _check.integer("PrefetchToDevice", "buffer_size", self.buffer_size)
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset, waiting on the device."""
         _check.dataset("PrefetchToDevice", dataset)
         for spec in tf.nest.flatten(dataset.element_spec):
             if not isinstance(spec, tf.TensorSpec):
@@ -85,7 +86,7 @@ def _existing_device(device: str) -> str:
     wanted = device.removeprefix("/").removeprefix("device:").upper()
     for name in available:
         if device == name or name.endswith(f"/device:{wanted}"):
-            return name
+            return str(name)
     raise ValueError(
         f"PrefetchToDevice: device must be one of {available}, got {device!r}. Check tf.config."
     )

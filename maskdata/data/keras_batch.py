@@ -68,7 +68,9 @@ class ToKeras:
             )
         if isinstance(self.y, str):
             _check.name("ToKeras", "sample_weight", self.sample_weight)
-        elif not isinstance(self.sample_weight, Mapping) or set(self.sample_weight) != set(_by_key(self.y)):
+        elif not isinstance(self.sample_weight, Mapping) or set(self.sample_weight) != set(
+            _by_key(self.y)
+        ):
             _check.refuse(
                 "ToKeras",
                 f"sample_weight must map each of {sorted(_by_key(self.y))} to a feature or None",
@@ -77,6 +79,7 @@ class ToKeras:
             )
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset as tuples for Keras."""
         spec = _check.blocks("ToKeras", dataset)
         weights = self._weights()
         for name in [*_by_key(self.x).values(), *_by_key(self.y).values(), *weights.values()]:
@@ -140,11 +143,18 @@ def _check_model_input(spec: Spec, name: str) -> None:
     found = _check.feature("ToKeras", spec, name)
     if isinstance(found, tf.RaggedTensorSpec):
         _check.refuse(
-            "ToKeras", f"feature {name!r} must be dense", found, "Keras takes no ragged tensors: apply ToDense."
+            "ToKeras",
+            f"feature {name!r} must be dense",
+            found,
+            "Keras takes no ragged tensors: apply ToDense.",
         )
     if found.dtype == tf.string:
         _check.refuse(
-            "ToKeras", f"feature {name!r} must hold numbers", found, "Turn strings into ids with Lookup.", TypeError
+            "ToKeras",
+            f"feature {name!r} must hold numbers",
+            found,
+            "Turn strings into ids with Lookup.",
+            TypeError,
         )
 
 

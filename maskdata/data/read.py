@@ -20,12 +20,12 @@ def read_text(
     block_size: int = 4096,
     compression_type: str | None = None,
 ) -> tf.data.Dataset:
-    """Read text files into blocks of lines.
+    r"""Read text files into blocks of lines.
 
     Stage: text files -> **blocks of strings**.
 
     The files follow one another in the order given; a block may span two of them. Line ends
-    (also `\\r\\n`) are removed, empty lines are kept: they are rows without steps.
+    (also `\r\n`) are removed, empty lines are kept: they are rows without steps.
 
     Args:
         files: A path, or several.
@@ -41,7 +41,7 @@ def read_text(
             does not exist.
 
     Example:
-        >>> _ = pathlib.Path("two_lines.txt").write_text("to be\\nor not to be\\n")
+        >>> _ = pathlib.Path("two_lines.txt").write_text("to be\nor not to be\n")
         >>> block = md.read_text("two_lines.txt").get_single_element()
         >>> block["text"].numpy().tolist()
         [b'to be', b'or not to be']
@@ -97,17 +97,27 @@ def from_rows(features: Mapping[str, Any], *, block_size: int = 4096) -> tf.data
     """
     if not isinstance(features, Mapping) or not features:
         _check.refuse(
-            "from_rows", "features must map names to rows", features, "Pass {'tokens': ...}.", TypeError
+            "from_rows",
+            "features must map names to rows",
+            features,
+            "Pass {'tokens': ...}.",
+            TypeError,
         )
     _check.integer("from_rows", "block_size", block_size)
     tensors = {}
     for name, rows in features.items():
         _check.name("from_rows", "each name", name)
         tensors[name] = _to_tensor(name, rows)
-    counts = {name: int(tf.shape(t)[0]) if isinstance(t, tf.Tensor) else int(t.nrows()) for name, t in tensors.items()}
+    counts = {
+        name: int(tf.shape(t)[0]) if isinstance(t, tf.Tensor) else int(t.nrows())
+        for name, t in tensors.items()
+    }
     if len(set(counts.values())) > 1:
         _check.refuse(
-            "from_rows", "all features must have the same number of rows", counts, "Check your columns."
+            "from_rows",
+            "all features must have the same number of rows",
+            counts,
+            "Check your columns.",
         )
     total = next(iter(counts.values()))
     starts = tf.data.Dataset.range(0, total, block_size)
@@ -124,7 +134,11 @@ def _to_tensor(name: str, rows: Any) -> tf.Tensor | tf.RaggedTensor:
         tensor = tf.convert_to_tensor(rows)
     elif not isinstance(rows, list | tuple):
         _check.refuse(
-            "from_rows", f"{name!r} must be a list, an array or a tensor", rows, "Convert it.", TypeError
+            "from_rows",
+            f"{name!r} must be a list, an array or a tensor",
+            rows,
+            "Convert it.",
+            TypeError,
         )
     elif all(isinstance(row, list | tuple) for row in rows) and rows:
         return _ragged(name, rows)
@@ -142,11 +156,14 @@ def _ragged(name: str, rows: Sequence[Any]) -> tf.RaggedTensor:
     lengths = [len(row) for row in rows]
     if isinstance(rows[0], np.ndarray):
         try:
-            steps = tf.convert_to_tensor(np.concatenate([row for row in rows]))
+            steps = tf.convert_to_tensor(np.concatenate(rows))
         except ValueError:
             shapes = sorted({row.shape[1:] for row in rows})
             _check.refuse(
-                "from_rows", f"the arrays of {name!r} must agree past their first axis", shapes, "Reshape them."
+                "from_rows",
+                f"the arrays of {name!r} must agree past their first axis",
+                shapes,
+                "Reshape them.",
             )
     else:
         steps = _to_tensor(name, [step for row in rows for step in row])

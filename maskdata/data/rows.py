@@ -61,6 +61,7 @@ class Truncate:
         _check.one_of("Truncate", "side", self.side, ("right", "left"))
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset with the long rows cut."""
         spec = _check.blocks("Truncate", dataset)
         for name in self.lengths:
             _check.ragged_feature("Truncate", spec, name)
@@ -69,7 +70,9 @@ class Truncate:
         def cut(element: Element) -> Element:
             changed = dict(element)
             for name, length in self.lengths.items():
-                changed[name], changed[cut_name(name)] = truncate_rows(element[name], length, self.side)
+                changed[name], changed[cut_name(name)] = truncate_rows(
+                    element[name], length, self.side
+                )
             return changed
 
         return map_blocks(dataset, cut)

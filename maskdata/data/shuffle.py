@@ -58,6 +58,7 @@ class Shuffle:
         _check.boolean("Shuffle", "reshuffle_each_iteration", self.reshuffle_each_iteration)
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset with its rows mixed."""
         _check.movable_rows("Shuffle", dataset)
         timed = tf.data.Dataset.zip((dataset, self._epoch_seeds())).scan(
             (tf.constant(0, tf.int64), tf.constant(-1, tf.int64)),

@@ -61,6 +61,7 @@ class Tokenize:
             )
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset with the strings split."""
         spec = _check.blocks("Tokenize", dataset)
         _check.string_feature("Tokenize", spec, self.feature)
         if self.into not in (None, self.feature):
@@ -71,7 +72,11 @@ class Tokenize:
             tokens = tokenize(element[self.feature])
             if not isinstance(tokens, tf.RaggedTensor):
                 _check.refuse(
-                    "Tokenize", "tokenizer must give a ragged tensor", tokens, "Use another one.", TypeError
+                    "Tokenize",
+                    "tokenizer must give a ragged tensor",
+                    tokens,
+                    "Use another one.",
+                    TypeError,
                 )
             return element | {self.into or self.feature: tokens}
 

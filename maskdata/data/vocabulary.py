@@ -58,11 +58,15 @@ class Vocabulary:
             )
         for token in self.tokens:
             if not isinstance(token, str):
-                _check.refuse("Vocabulary", "each token must be a str", token, "Decode it.", TypeError)
+                _check.refuse(
+                    "Vocabulary", "each token must be a str", token, "Decode it.", TypeError
+                )
         if len(set(self.tokens)) < len(self.tokens):
             seen: set[str] = set()
             repeated = next(t for t in self.tokens if t in seen or seen.add(t))  # type: ignore[func-returns-value]
-            _check.refuse("Vocabulary", "each token must stand once", repeated, "Remove the repeat.")
+            _check.refuse(
+                "Vocabulary", "each token must stand once", repeated, "Remove the repeat."
+            )
 
     @property
     def size(self) -> int:
@@ -75,7 +79,12 @@ class Vocabulary:
 
     @classmethod
     def build(
-        cls, dataset: tf.data.Dataset, feature: str, *, max_size: int | None = None, min_count: int = 1
+        cls,
+        dataset: tf.data.Dataset,
+        feature: str,
+        *,
+        max_size: int | None = None,
+        min_count: int = 1,
     ) -> "Vocabulary":
         """Count the tokens of a dataset in one pass and keep the most frequent.
 
@@ -106,10 +115,10 @@ class Vocabulary:
         return cls([_decode_utf8(who, token) for token in tokens[kept]])
 
     def save(self, path: str | Path) -> None:
-        """Write the vocabulary to a UTF-8 text file, one token a line, all or nothing.
+        r"""Write the vocabulary to a UTF-8 text file, one token a line, all or nothing.
 
         The first line holds the number of tokens and a checksum. A line break or backslash inside
-        a token is written as `\\\\n`, `\\\\r` or `\\\\\\\\`.
+        a token is written as `\\n`, `\\r` or `\\\\`.
         """
         _vocabulary_file.write(Path(path), self.tokens)
 
@@ -135,9 +144,16 @@ class Vocabulary:
         _check.integer("Vocabulary.decode", "each id", ids, minimum=0)
         if ids >= self.size:
             _check.refuse(
-                "Vocabulary.decode", f"each id must be below {self.size}", ids, "Another vocabulary's?"
+                "Vocabulary.decode",
+                f"each id must be below {self.size}",
+                ids,
+                "Another vocabulary's?",
             )
-        return ("[PAD]", "[UNK]")[ids] if ids < self.num_reserved else self.tokens[ids - self.num_reserved]
+        return (
+            ("[PAD]", "[UNK]")[ids]
+            if ids < self.num_reserved
+            else self.tokens[ids - self.num_reserved]
+        )
 
 
 def _count_tokens(dataset: tf.data.Dataset, feature: str) -> tuple[Any, Any]:
@@ -200,7 +216,11 @@ class Lookup:
         _check.names("Lookup", "features", self._names)
         if not isinstance(self.vocabulary, Vocabulary):
             _check.refuse(
-                "Lookup", "vocabulary must be a Vocabulary", self.vocabulary, "Build one.", TypeError
+                "Lookup",
+                "vocabulary must be a Vocabulary",
+                self.vocabulary,
+                "Build one.",
+                TypeError,
             )
 
     @property
@@ -208,12 +228,14 @@ class Lookup:
         return [self.features] if isinstance(self.features, str) else self.features
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset with ids in place of tokens."""
         spec = _check.blocks("Lookup", dataset)
         for name in self._names:
             _check.string_feature("Lookup", spec, name)
         table = self.vocabulary.table()
         return map_blocks(
-            dataset, lambda block: block | {name: lookup(block[name], table) for name in self._names}
+            dataset,
+            lambda block: block | {name: lookup(block[name], table) for name in self._names},
         )
 
 

@@ -50,14 +50,14 @@ class AttachMask(keras.layers.Layer):
         # Without autocast, mixed precision neither changes the tensor nor rounds a tiny float
         # of the mask to zero.
         super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True
 
     def __call__(self, inputs: list[Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Refuse what is no tensor with its mask, then call the layer."""
         if args or "mask" in kwargs or not _is_pair(inputs):
+            given = (inputs, *args, *kwargs.values())
+            types = keras.tree.map_structure(lambda x: type(x).__name__, given)
             raise ValueError(
-                "AttachMask: the input must be one list [tensor, mask], got "
-                f"{len(args) + len(kwargs) + 1} arguments, the first a {type(inputs).__name__}. "
+                f"AttachMask: the input must be one list [tensor, mask], got {types}. "
                 "Call it as AttachMask()([tensor, mask])."
             )
         shape, mask_shape = (tuple(x.shape) for x in inputs)

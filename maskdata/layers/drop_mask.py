@@ -37,7 +37,6 @@ class DropMask(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # mixed precision must not change the tensor
-        self.supports_masking = True
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return a copy of the tensor: the input keeps its mask for its other readers."""

@@ -1,0 +1,60 @@
+"""Law 5: element_spec tells the truth, and what is static stays static."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import maskdata as md
+from tests.strategies import TRANSFORMS, Element, Feed, all_kinds, count_rows, cut, cuts, feed
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@given(data=st.data())
+def test_every_element_fits_the_spec(name: str, data: st.DataObject) -> None:
+    element = data.draw(all_kinds)
+    blocks = cut(element, data.draw(cuts(count_rows(element))))
+    check_spec(feed(name), blocks)
+
+
+def check_spec(pipeline: Feed, blocks: list[Element]) -> None:
+    for batch in pipeline.read(blocks):
+        for name, spec in pipeline.dataset.element_spec.items():
+            assert spec.is_compatible_with(batch[name]), (name, spec, batch[name])
+
+
+STATIC: list[tuple[Any, dict[str, list[int | None]]]] = [
+    (md.ToDense(lengths=9), {"ids": [None, 9], "ids_mask": [None, 9], "columns": [None, 9, 3]}),
+    (md.ToDense(lengths=9, side="left"), {"ids": [None, 9], "ids_mask": [None, 9]}),
+    (
+        md.ToDense(lengths={"nested": (9, 4)}, features=["nested"]),
+        {"nested": [None, 9, 4], "nested_mask_2": [None, 9, 4]},
+    ),
+    (
+        md.RaggedBatch(3, drop_remainder=True),
+        {"ids": [3, None], "columns": [3, None, 3], "label": [3]},
+    ),
+    (
+        md.PaddedBatch(3, drop_remainder=True, lengths=9, features=["ids"]),
+        {"ids": [3, 9], "ids_mask": [3, 9], "number": [3]},
+    ),
+    (
+        md.BucketBySequenceLength("ids", [2], [4, 4], drop_remainder=True),
+        {"ids": [4, None], "label": [4]},
+    ),
+    (md.BucketBySequenceLength("ids", [2], [4, 2], drop_remainder=True), {"ids": [None, None]}),
+]
+
+
+@pytest.mark.parametrize(("transform", "shapes"), STATIC, ids=repr)
+def test_what_is_static_stays_static(transform: Any, shapes: dict[str, list[int | None]]) -> None:
+    pipeline = Feed(transform)
+    spec = pipeline.dataset.element_spec
+    assert {name: spec[name].shape.as_list() for name in shapes} == shapes
+
+    @given(all_kinds)
+    def check(element: Element) -> None:
+        check_spec(pipeline, [element])
+
+    check()
