@@ -8,7 +8,8 @@ from maskdata.data.read import read_text, from_rows
 
 # Rows -> ids
 from maskdata.data.tokenize import Tokenize
-from maskdata.data.vocabulary import Vocabulary, Lookup
+from maskdata.data.vocabulary import Vocabulary
+from maskdata.data.lookup import Lookup
 from maskdata.data.rows import Truncate
 from maskdata.data.shuffle import Shuffle
 

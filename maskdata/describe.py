@@ -85,7 +85,8 @@ class Description:
     def __str__(self) -> str:
         console = Console(file=io.StringIO(), width=100)
         console.print(self)
-        return console.file.getvalue().rstrip()  # type: ignore[attr-defined,no-any-return]
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        return "\n".join(line.rstrip() for line in lines)
 
 
 def describe(dataset: tf.data.Dataset, *, source: tf.data.Dataset | None = None) -> Description:

@@ -1,20 +1,22 @@
 """(y_true, y_pred, sample_weight) -> one number: the mean loss of the valid steps."""
 
-import inspect
 from typing import Any
 
 import keras
 from keras import ops
 
-from maskdata._masks import Shape, Tensor, fits, keras_mask
-
-_KERAS_LOSSES = tuple(vars(keras.losses).values())
-_OF_CLASS_NUMBERS = (
-    keras.losses.SparseCategoricalCrossentropy,
-    keras.losses.sparse_categorical_crossentropy,
-    keras.losses.CategoricalGeneralizedCrossEntropy,
-    keras.losses.categorical_generalized_cross_entropy,
+from maskdata import _labels, _steps
+from maskdata._keras_objects import (
+    arguments,
+    as_call,
+    has_classes,
+    is_elementwise,
+    kind,
+    serialize,
 )
+from maskdata._masks import Tensor, keras_mask
+from maskdata._replicas import mean_over_replicas
+
 _MIXES_STEPS = (
     (keras.losses.CTC, keras.losses.ctc, "aligns whole sequences"),
     (keras.losses.Circle, keras.losses.circle, "compares every row with every other"),
@@ -29,11 +31,16 @@ class TokenMean(keras.losses.Loss):
 
     Stage: (y_true, y_pred, sample_weight) -> **sum(loss * weight) / sum(weight)**.
 
-    The weight of a step is its sample weight times the Keras mask on `y_pred`; either, both or
-    neither may be given. Padding counts nowhere: value and gradients are those of the
-    unpadded sequences, the gradient of `y_pred` is exactly zero at steps of weight zero, and
-    their labels and predictions are never looked at, so that NaN, infinities and illegal class
-    numbers do no harm there. If all weights are zero, the mean is 0.
+    The weight of a step is the product of its sample weight, the Keras mask on `y_pred`, the
+    weight of its class, and 0 for a label to ignore; each may be given or not. Padding counts
+    nowhere: value and gradients are those of the unpadded sequences, the gradient of
+    `y_pred` is exactly zero at steps of weight zero, and their labels and predictions are never
+    looked at, so that NaN, infinities and illegal class numbers do no harm there. If all weights
+    are zero, the mean is 0.
+
+    On replicas (`strategy.run`, or `fit` under a strategy) both sums run over all replicas, however
+    unevenly the valid steps fall, and the sum of the replicas' gradients is the gradient of
+    one device. The value is the mean divided by the number of replicas, as with Keras' own losses.
 
     A mask that the wrapped loss makes itself (`ignore_class`) counts as well. Its `reduction`
     and `dtype` are not used: nothing is averaged or masked twice.
@@ -41,6 +48,11 @@ class TokenMean(keras.losses.Loss):
     Args:
         loss: Any loss of Keras with one value per step, or your own: a name, a function
             `(y_true, y_pred) -> loss` that reduces the last axis and no other, or a `Loss`.
+        ignore_value: The label of steps that do not count, as it stands in `y_true`: a class
+            number, a number, NaN, or a list for labels of several numbers, such as
+            `[0, 0, 1]`. For one-hot labels a number means their class, the largest entry.
+        class_weight: Class number -> weight, 0 or more; other classes weigh 1. Weights count in
+            the divisor too: equal weights for all classes change nothing.
         name: Name of the loss. Defaults to `"token_mean"`.
         dtype: Dtype of the computation, at least float32: in half precision neither class
             numbers nor sums over many steps are exact. Defaults to Keras' `floatx()`.
@@ -53,8 +65,8 @@ class TokenMean(keras.losses.Loss):
 
     Raises:
         ValueError: When built, for a loss without one value per step (CTC, Circle, Dice,
-            Tversky, or an `axis` other than the last). When called, for labels, weights or
-            a mask of another shape.
+            Tversky, or an `axis` other than the last), and for what is no label or class
+            weight. When called, for labels, weights or a mask of another shape.
         tf.errors.InvalidArgumentError: When called (TensorFlow), for shapes known only then,
             and on a CPU for a class number outside the classes at a valid step.
 
@@ -71,7 +83,14 @@ class TokenMean(keras.losses.Loss):
     ones, never by their weights; https://github.com/keras-team/keras/issues/15323
     """
 
-    def __init__(self, loss: Any, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        ignore_value: Any = None,
+        class_weight: Any = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
         given = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
         super().__init__(
             name=name or "token_mean",
@@ -79,6 +98,8 @@ class TokenMean(keras.losses.Loss):
             dtype=keras.backend.result_type(given, "float32"),
         )
         self._loss = _loss_per_step(loss)
+        self._ignore_value = _labels.check_ignore_value("TokenMean", ignore_value)
+        self._class_weight = _labels.check_class_weight("TokenMean", class_weight)
         self._given_loss = loss if isinstance(loss, str) else self._loss
         self._given_dtype = given if dtype else None
 
@@ -90,71 +111,75 @@ class TokenMean(keras.losses.Loss):
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
         """Return the mean, in place of Keras' own `__call__`, which would weigh once more."""
+        return mean_over_replicas(*self.sums(y_true, y_pred, sample_weight))
+
+    def sums(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return sum(loss * weight) and sum(weight) of this batch, on this replica."""
         mask = keras_mask(y_pred)
         with keras.name_scope(self.name):
-            y_true, y_pred = self._labels_and_predictions(y_true, y_pred)
-            steps = tuple(y_pred.shape[:-1])
-            given = []
-            if sample_weight is not None:
-                sample_weight = ops.convert_to_tensor(sample_weight, self.dtype)
-                _check_steps("sample_weight", sample_weight, steps, "Give one weight per step.")
-                given.append(sample_weight)
-            if mask is not None:
-                _check_steps("the mask on y_pred", mask, steps, "Put DropMask before the loss.")
-                given.append(ops.cast(ops.cast(mask, "bool"), self.dtype))
-
-            ones = [ops.ones(ops.shape(y)[: len(steps)], self.dtype) for y in (y_true, y_pred)]
-            weights = _product([*ones, *given])
-            if given:
-                # Before the loss, not after it: a NaN inside would still spoil the gradients.
-                # 0 and 0.5 are legal for class numbers, probabilities, logits and numbers.
-                valid = ops.not_equal(weights, 0)
-                y_true, y_pred = _where(valid, y_true, 0.0), _where(valid, y_pred, 0.5)
+            y_true, y_pred = (ops.convert_to_tensor(y, self.dtype) for y in (y_true, y_pred))
+            y_true, y_pred = _steps.align(
+                "TokenMean", y_true, y_pred, elementwise=is_elementwise(self._loss)
+            )
+            factors = {
+                "sample_weight": sample_weight,
+                "the mask on y_pred": None if mask is None else ops.cast(mask, "bool"),
+                **self._factors_of_labels(y_true, len(y_pred.shape) - 1),
+            }
+            y_true, y_pred, weights = _steps.weigh("TokenMean", y_true, y_pred, self.dtype, factors)
 
             losses = self.call(y_true, y_pred)
-            _check_steps("the wrapped loss", losses, steps, "Reduce the last axis and no other.")
+            _steps.check_shape(
+                "TokenMean",
+                "the wrapped loss",
+                losses,
+                tuple(y_pred.shape[:-1]),
+                "Reduce the last axis and no other.",
+            )
             own_mask = keras_mask(losses)
             losses = ops.convert_to_tensor(losses, self.dtype)
             own = ops.ones_like(losses) if own_mask is None else ops.cast(own_mask, self.dtype)
-            weights = _product([weights, own])
-            losses = _where(ops.not_equal(weights, 0), losses, 0.0)
-            return ops.divide_no_nan(ops.sum(losses * weights), _sum_of_weights(weights))
+            weights = _steps.product([weights, own])
+            losses = _steps.where(ops.not_equal(weights, 0), losses, 0.0)
+            return ops.sum(losses * weights), ops.sum(weights)
 
-    def _labels_and_predictions(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-        y_true, y_pred = (ops.convert_to_tensor(y, self.dtype) for y in (y_true, y_pred))
-        if len(y_pred.shape) == 1:
-            y_pred = ops.expand_dims(y_pred, -1)
-        if len(y_true.shape) == 1 and len(y_pred.shape) == 2 and y_pred.shape[-1] == 1:
-            y_true = ops.expand_dims(y_true, -1)
-
-        labels, predictions = tuple(y_true.shape), tuple(y_pred.shape)
-        rank = len(predictions)
-        if _kind(self._loss) in _KERAS_LOSSES and _kind(self._loss) not in _OF_CLASS_NUMBERS:
-            axes, legal = "the axes", fits(labels, predictions)
-        else:
-            axes, legal = "the leading axes", fits(labels[: rank - 1], predictions[:-1])
-            # Keras would squeeze [B, L, 1] to [B, L] and average over time.
-            legal = legal and (len(labels) >= rank or predictions[-1] != 1)
-        if not legal:
-            raise ValueError(
-                f"TokenMean: y_true must have {axes} of y_pred {predictions}, got {labels}. "
-                "Add or remove axes there; nothing is squeezed or broadcast here."
+    def _factors_of_labels(self, y_true: Tensor, steps: int) -> dict[str, Tensor]:
+        one_hot, factors = has_classes(self._loss), {}
+        if self._ignore_value is not None:
+            ignored = _labels.is_label(
+                "TokenMean", y_true, self._ignore_value, steps, one_hot=one_hot
             )
-        return y_true, y_pred
+            factors["what ignore_value leaves"] = ops.logical_not(ignored)
+        if self._class_weight is not None:
+            factors["the weights of the classes"] = _labels.weight_of_class(
+                "TokenMean", y_true, self._class_weight, steps, one_hot=one_hot
+            )
+        return factors
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, the wrapped loss in Keras' own serialised form."""
         loss = self._given_loss
-        loss = loss if isinstance(loss, str) else _serialize(loss)
-        return {"loss": loss, "name": self.name, "dtype": self._given_dtype}
+        return {
+            "loss": loss if isinstance(loss, str) else serialize(loss),
+            "ignore_value": self._ignore_value,
+            "class_weight": self._class_weight,
+            "name": self.name,
+            "dtype": self._given_dtype,
+        }
 
     def __repr__(self) -> str:
-        text = _as_call(self._given_loss)
+        shown = [as_call(self._given_loss)]
+        if self._ignore_value is not None:
+            shown.append(f"ignore_value={self._ignore_value!r}")
+        if self._class_weight is not None:
+            shown.append(f"class_weight={self._class_weight!r}")
         if self.name != "token_mean":
-            text += f", name={self.name!r}"
+            shown.append(f"name={self.name!r}")
         if self._given_dtype is not None:
-            text += f", dtype={self._given_dtype!r}"
-        return f"TokenMean({text})"
+            shown.append(f"dtype={self._given_dtype!r}")
+        return f"TokenMean({', '.join(shown)})"
 
 
 def _loss_per_step(loss: Any) -> Any:
@@ -163,86 +188,25 @@ def _loss_per_step(loss: Any) -> Any:
         found = keras.losses.get(loss)
     except ValueError:
         found = None
-    shown = repr(loss) if isinstance(loss, str) or found is None else _as_call(found)
+    shown = repr(loss) if isinstance(loss, str) or found is None else as_call(found)
     if found is None:
         raise ValueError(
             f"TokenMean: loss must be a loss of Keras, a function or a Loss, got {shown}. "
             "For example 'sparse_categorical_crossentropy'."
         )
+    if isinstance(found, TokenMean):
+        raise ValueError(
+            f"TokenMean: loss must not be a TokenMean already, got {shown}. Use it as it is."
+        )
     for *kinds, reason in _MIXES_STEPS:
-        if _kind(found) in kinds:
+        if kind(found) in kinds:
             raise ValueError(
                 f"TokenMean: loss must have one value per step, got {shown}, which "
                 f"{reason}. Use it without TokenMean."
             )
-    if _arguments(found).get("axis", -1) != -1:
+    if arguments(found).get("axis", -1) != -1:
         raise ValueError(
             f"TokenMean: loss must reduce the last axis, got {shown}. "
             "Move the features to the last axis and leave out `axis`."
         )
     return found
-
-
-def _sum_of_weights(weights: Tensor) -> Tensor:
-    """Return what the mean divides by."""
-    return ops.sum(weights)
-
-
-def _product(factors: list[Tensor]) -> Tensor:
-    """Multiply tensors of one shape. Zero times anything is zero, NaN too."""
-    # `stack` never broadcasts: shapes that are known only at run time are checked here.
-    stacked = ops.stack(factors)
-    return ops.where(ops.any(ops.equal(stacked, 0), axis=0), 0.0, ops.prod(stacked, axis=0))
-
-
-def _where(valid: Tensor, values: Tensor, otherwise: float) -> Tensor:
-    """Replace the values of the steps that are not valid."""
-    while len(valid.shape) < len(values.shape):
-        valid = ops.expand_dims(valid, -1)
-    return ops.where(valid, values, otherwise)
-
-
-def _check_steps(what: str, tensor: Tensor, steps: Shape, remedy: str) -> None:
-    shape = tuple(tensor.shape)
-    if not fits(shape, steps):
-        raise ValueError(
-            f"TokenMean: {what} must have the loss's shape {steps}, got {shape}. {remedy}"
-        )
-
-
-def _kind(loss: Any) -> Any:
-    """Return the class of a `Loss`, or the function itself."""
-    return type(loss) if isinstance(loss, keras.losses.Loss) else loss
-
-
-def _arguments(loss: Any) -> dict[str, Any]:
-    """Return the arguments that a loss was made with.
-
-    Keras 3.15.1 leaves Huber's `delta` and two losses' `axis` out of `get_config`
-    (https://github.com/keras-team/keras/pull/23286), but not out of this private attribute.
-    """
-    if not isinstance(loss, keras.losses.Loss):
-        return {}
-    return {**loss.get_config(), **getattr(loss, "_fn_kwargs", {})}
-
-
-def _serialize(loss: Any) -> Any:
-    serialized = keras.losses.serialize(loss)
-    if type(loss) in _KERAS_LOSSES:
-        serialized["config"] = _arguments(loss)
-    return serialized
-
-
-def _as_call(loss: Any) -> str:
-    """Write a loss as in source code, without what has no effect here."""
-    if isinstance(loss, TokenMean) or not isinstance(loss, keras.losses.Loss):
-        return getattr(loss, "__name__", repr(loss))
-    parameters = inspect.signature(type(loss)).parameters
-    shown = [
-        f"{name}={value!r}"
-        for name, value in _arguments(loss).items()
-        if name in parameters
-        and name not in ("name", "reduction", "dtype")
-        and value != parameters[name].default
-    ]
-    return f"{type(loss).__name__}({', '.join(shown)})"

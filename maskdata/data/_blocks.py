@@ -68,7 +68,7 @@ Step = Callable[[Rows, tf.Tensor], tuple[Any, tf.Tensor]]
 """(rows at hand, is this the end of the input?) -> (what to emit, indices of the rows to keep)."""
 
 
-def carry_rows(dataset: tf.data.Dataset, step: Step) -> tf.data.Dataset:
+def carry_rows(dataset: tf.data.Dataset, step: Step, who: str) -> tf.data.Dataset:
     """Scan over blocks, carrying the rows that `step` keeps over to the next block.
 
     The rows at hand are the kept ones, then those of the new block. After the last block `step`
@@ -79,12 +79,22 @@ def carry_rows(dataset: tf.data.Dataset, step: Step) -> tf.data.Dataset:
     def advance(state: list[tf.Tensor], block_and_flag: tuple[Rows, tf.Tensor]) -> Any:
         block, is_end = block_and_flag
         kept = tf.nest.pack_sequence_as(spec, list(state), expand_composites=True)
-        rows = join_rows(kept, block)
+        with tf.control_dependencies([_same_number_of_rows(block, who)]):
+            rows = join_rows(kept, block)
         emitted, keep = step(rows, is_end)
         return _flat(take_rows(rows, keep)), emitted
 
     advance_in_graph = tf.autograph.experimental.do_not_convert(advance)
     return _with_end_flag(dataset, spec).scan(_flat(no_rows(spec)), advance_in_graph)
+
+
+def _same_number_of_rows(block: Rows, who: str) -> tf.Operation | None:
+    counts = tf.stack([num_rows(feature) for feature in tf.nest.flatten(block)])
+    return tf.debugging.assert_equal(
+        counts,
+        counts[0],
+        message=f"{who}: all features must have the same number of rows. Check what made the block.",
+    )
 
 
 def _flat(rows: Rows) -> tuple[tf.Tensor, ...]:

@@ -44,6 +44,12 @@ def one_of(who: str, name: str, value: Any, allowed: Sequence[str]) -> None:
         refuse(who, f"{name} must be one of {list(allowed)}", value, "Pick one of these.")
 
 
+def string(who: str, argument: str, value: Any) -> None:
+    """Refuse anything but a str that is not empty."""
+    if not isinstance(value, str) or not value:
+        refuse(who, f"{argument} must be a str", value, "Pass a name.", TypeError)
+
+
 def name(who: str, argument: str, value: Any) -> None:
     """Refuse anything but the name of a feature."""
     if not isinstance(value, str) or not value:
@@ -139,8 +145,6 @@ def blocks(who: str, value: Any) -> Spec:
                 feature_spec,
                 "The dataset holds single rows: apply RaggedBatch first.",
             )
-    if not spec:
-        refuse(who, "an element must have at least one feature", spec, "Add one.")
     return spec
 
 

@@ -105,7 +105,7 @@ def _padded_length(row_lengths: tf.Tensor, length: Length, name: str) -> tf.Tens
             tf.debugging.assert_less_equal(
                 longest,
                 choices[-1],
-                message=f"ToDense: a row of {name!r} is longer than lengths={length!r} allows. {remedy}",
+                message=f"ToDense: a row of {name} is longer than lengths={length!r} allows. {remedy}",
             )
         ]
     ):

@@ -14,6 +14,7 @@ def batch_by_bucket(
     batch_sizes: Sequence[int],
     *,
     drop_remainder: bool,
+    who: str,
 ) -> tf.data.Dataset:
     """Return batches of rows of the same bucket, `batch_sizes[bucket]` rows each."""
     sizes = tf.constant(batch_sizes, tf.int64)
@@ -25,7 +26,7 @@ def batch_by_bucket(
         return (take_rows(rows, order), window_sizes), keep
 
     same_size = batch_sizes[0] if drop_remainder and len(set(batch_sizes)) == 1 else None
-    return split_windows(carry_rows(dataset, step), num_rows=same_size)
+    return split_windows(carry_rows(dataset, step, who), num_rows=same_size)
 
 
 def plan_windows(

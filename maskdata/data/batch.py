@@ -68,7 +68,11 @@ class RaggedBatch:
             return self._batch_rows(dataset)
         _check.movable_rows("RaggedBatch", dataset)
         return batch_by_bucket(
-            dataset, _one_bucket, [self.batch_size], drop_remainder=self.drop_remainder
+            dataset,
+            _one_bucket,
+            [self.batch_size],
+            drop_remainder=self.drop_remainder,
+            who="RaggedBatch",
         )
 
     def _batch_rows(self, dataset: tf.data.Dataset) -> tf.data.Dataset:

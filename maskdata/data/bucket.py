@@ -75,8 +75,8 @@ class BucketBySequenceLength:
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Return the dataset batched by length."""
-        spec = _check.movable_rows("BucketBySequenceLength", dataset)
-        _check.ragged_feature("BucketBySequenceLength", spec, self.feature)
+        who = "BucketBySequenceLength"
+        _check.ragged_feature(who, _check.movable_rows(who, dataset), self.feature)
         boundaries = tf.constant(
             self.bucket_boundaries, tf.int64, shape=[len(self.bucket_boundaries)]
         )
@@ -86,5 +86,9 @@ class BucketBySequenceLength:
             return tf.searchsorted(boundaries, row_lengths, side="right")
 
         return batch_by_bucket(
-            dataset, bucket_of, self.bucket_batch_sizes, drop_remainder=self.drop_remainder
+            dataset,
+            bucket_of,
+            self.bucket_batch_sizes,
+            drop_remainder=self.drop_remainder,
+            who=who,
         )

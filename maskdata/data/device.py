@@ -47,7 +47,7 @@ class PrefetchToDevice:
 
     def __post_init__(self) -> None:
         if self.device is not None:
-            _check.name("PrefetchToDevice", "device", self.device)
+            _check.string("PrefetchToDevice", "device", self.device)
         if self.buffer_size is not None:
             _check.integer("PrefetchToDevice", "buffer_size", self.buffer_size)
 

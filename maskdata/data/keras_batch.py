@@ -200,7 +200,7 @@ def make_weight(element: Element, target: str, weight: str) -> tf.Tensor:
     tf.debugging.assert_equal(
         tf.shape(weights),
         tf.shape(element[mask]),
-        message=f"ToKeras: sample_weight {weight!r} must be padded as {target!r} is. "
+        message=f"ToKeras: sample_weight {weight} must be padded as {target} is. "
         "Pass the same lengths for both to ToDense.",
     )
     return tf.where(element[mask], weights, tf.zeros_like(weights))

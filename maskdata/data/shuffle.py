@@ -64,7 +64,9 @@ class Shuffle:
             (tf.constant(0, tf.int64), tf.constant(-1, tf.int64)),
             tf.autograph.experimental.do_not_convert(self._time_rows),
         )
-        mixed = map_blocks(carry_rows(timed, self._release_rows), lambda rows: rows["rows"])
+        mixed = map_blocks(
+            carry_rows(timed, self._release_rows, who="Shuffle"), lambda rows: rows["rows"]
+        )
         return mixed.filter(
             tf.autograph.experimental.do_not_convert(lambda rows: num_rows(rows) > 0)
         )

@@ -139,12 +139,6 @@ def test_the_reduction_of_the_wrapped_loss_has_no_say(reduction):
     assert loss(Y_TRUE, masked(Y_PRED, mask), mask).numpy() == pytest.approx(10 / 3)
 
 
-def test_wrapping_twice_changes_nothing():
-    mask = np.array([[1, 1, 0], [1, 0, 0]])
-    twice = TokenMean(TokenMean("mae"))
-    assert twice(Y_TRUE, masked(Y_PRED, mask)).numpy() == pytest.approx(10 / 3)
-
-
 @pytest.mark.parametrize(
     "loss",
     [losses.SparseCategoricalCrossentropy(ignore_class=-1), "sparse_categorical_crossentropy"],

@@ -51,6 +51,11 @@ def test_what_is_no_loss_is_refused(loss):
         TokenMean(loss)
 
 
+def test_a_token_mean_is_not_wrapped_again():
+    with pytest.raises(ValueError, match=r"a TokenMean already, got TokenMean\('mse'\)\. Use it"):
+        TokenMean(TokenMean("mse"))
+
+
 @pytest.mark.parametrize("shape", [(), (4,), (4, 1), (1, 5), (5, 4), (4, 5, 1), (4, 5, 3)])
 def test_weights_and_masks_are_never_broadcast(shape):
     y = tf.zeros((4, 5, 3))
