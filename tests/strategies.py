@@ -161,6 +161,20 @@ TRANSFORMS: dict[str, Any] = {
 ALL_KINDS = ("words", "columns", "nested", "label", "flag")
 
 
+_LENGTHS = [1, 2, 0, 1, 1]
+_IDS = tf.RaggedTensor.from_row_lengths(tf.range(5, dtype=tf.int64), _LENGTHS)
+FIVE_ROWS = {
+    "ids": _IDS,
+    "number": tf.range(5),
+    "words": tf.strings.as_string(_IDS),
+    "columns": tf.RaggedTensor.from_row_lengths(tf.ones([5, 3]), _LENGTHS),
+    "nested": tf.RaggedTensor.from_row_lengths(_IDS, _LENGTHS),
+    "label": tf.constant(list("abcde")),
+    "flag": tf.constant([True] * 5),
+}
+"""Five rows with ALL_KINDS, for the faults that the laws must catch."""
+
+
 class Feed:
     """A pipeline that is built once and then read with many data: tracing takes most of a test."""
 

@@ -45,10 +45,23 @@ def rows_of_all_kinds() -> tf.data.Dataset:
     )
 
 
+def check_reading_twice(dataset: tf.data.Dataset) -> None:
+    assert as_batches(dataset) == as_batches(dataset) != []
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_reading_twice_gives_the_same(name: str) -> None:
-    dataset = TRANSFORMS[name](rows_of_all_kinds())
-    assert as_batches(dataset) == as_batches(dataset) != []
+    check_reading_twice(TRANSFORMS[name](rows_of_all_kinds()))
+
+
+def test_the_law_catches_an_order_that_changes() -> None:
+    numbers = md.from_rows({"n": list(range(50))}, block_size=10)
+    for broken in (
+        md.Shuffle(50, seed=1),
+        lambda rows: rows.unbatch().shuffle(50, seed=1).batch(10),
+    ):
+        with pytest.raises(AssertionError):
+            check_reading_twice(broken(numbers))
 
 
 @pytest.mark.slow
@@ -92,17 +105,30 @@ def test_a_saved_iterator_resumes_exactly(name: str, tmp_path: Path) -> None:
             md.PrefetchToDevice(),
         ),
     }
-    dataset = (TRANSFORMS | more)[name](rows_of_all_kinds())
+    check_resume((TRANSFORMS | more)[name](rows_of_all_kinds()), tmp_path)
+
+
+def check_resume(dataset: tf.data.Dataset, directory: Path) -> None:
+    """Save an iterator at every position, read on, restore it, and read on again."""
     num_batches = sum(1 for _ in dataset)
+    assert num_batches > 1
     for position in range(num_batches + 1):
         iterator = iter(dataset)
         checkpoint = tf.train.Checkpoint(iterator=iterator)
         for _ in range(position):
             next(iterator)
-        path = checkpoint.save(str(tmp_path / "iterator"))
+        path = checkpoint.save(str(directory / "iterator"))
         expected = [_plain(element) for element in iterator]
         checkpoint.restore(path)
         assert [_plain(element) for element in iterator] == expected
+
+
+def test_the_law_catches_what_cannot_be_restored(tmp_path: Path) -> None:
+    options = tf.data.Options()
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    random = rows_of_all_kinds().map(lambda rows: {"n": tf.random.uniform([4])})
+    with pytest.raises(AssertionError):
+        check_resume(random.with_options(options), tmp_path)
 
 
 def _plain(element: Any) -> Any:

@@ -1,6 +1,7 @@
 """Laws 2 and 4: no row is lost, and no answer depends on how the rows were cut into blocks."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import maskdata as md
 from maskdata.data import _blocks, _windows, shuffle
 from tests.strategies import (
+    FIVE_ROWS,
     TRANSFORMS,
     Element,
     Feed,
@@ -26,6 +28,10 @@ from tests.strategies import (
 
 MOVING = ("Shuffle", "RaggedBatch", "BucketBySequenceLength")
 KEEPS_BLOCKS = ("Tokenize", "Lookup", "Truncate", "Shuffle")
+
+
+def _each(element: Element, function: Callable[[Any], Any]) -> Element:
+    return {name: function(feature) for name, feature in element.items()}
 
 
 def count(rows: list[dict[str, Any]]) -> Counter[str]:
@@ -53,33 +59,39 @@ def test_every_row_comes_out_once(name: str, data: st.DataObject) -> None:
     assert sorted(numbers) == list(range(count_rows(element)))
 
 
+def check_blocks_do_not_matter(
+    pipeline: Feed, element: Element, cuts_to_compare: list[list[int]], *, in_batches: bool
+) -> None:
+    answers: list[Any] = []
+    for bounds in cuts_to_compare:
+        batches = [as_rows(batch) for batch in pipeline.read(cut(element, bounds))]
+        answers.append(batches if in_batches else [row for batch in batches for row in batch])
+    assert all(answer == answers[0] for answer in answers)
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 @given(data=st.data())
 def test_the_answer_does_not_depend_on_the_blocks(name: str, data: st.DataObject) -> None:
     element = data.draw(all_kinds)
-    answers: list[Any] = []
-    for _ in range(2):
-        read = feed(name).read(cut(element, data.draw(cuts(count_rows(element)))))
-        batches = [as_rows(batch) for batch in read]
-        answers.append([row for b in batches for row in b] if name in KEEPS_BLOCKS else batches)
-    assert answers[0] == answers[1]
+    both = [data.draw(cuts(count_rows(element))) for _ in range(2)]
+    check_blocks_do_not_matter(feed(name), element, both, in_batches=name not in KEEPS_BLOCKS)
+
+
+def test_the_law_catches_a_transform_that_sees_the_blocks() -> None:
+    cuts_to_compare = [[0, 2, 5], [0, 5]]
+    lost_in_each_block = Feed(lambda rows: rows.map(lambda block: _each(block, lambda f: f[:-1])))
+    turned_in_each_block = Feed(
+        lambda rows: rows.map(lambda block: _each(block, lambda f: f[::-1]))
+    )
+    for broken in (lost_in_each_block, turned_in_each_block):
+        with pytest.raises(AssertionError):
+            check_blocks_do_not_matter(broken, FIVE_ROWS, cuts_to_compare, in_batches=False)
 
 
 @pytest.mark.parametrize("name", MOVING)
 @pytest.mark.parametrize("fault", ["drop a row", "repeat a row"])
 def test_the_law_catches_a_lost_row(name: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths = [1, 2, 0, 1, 1]
-    ragged = tf.RaggedTensor.from_row_lengths(tf.range(5, dtype=tf.int64), lengths)
-    element = {
-        "ids": ragged,
-        "number": tf.range(5),
-        "words": tf.strings.as_string(ragged),
-        "columns": tf.RaggedTensor.from_row_lengths(tf.ones([5, 3]), lengths),
-        "nested": tf.RaggedTensor.from_row_lengths(ragged, lengths),
-        "label": tf.constant(list("abcde")),
-        "flag": tf.constant([True] * 5),
-    }
-    check_nothing_is_lost(feed(name), element, [0, 2, 5])
+    check_nothing_is_lost(feed(name), FIVE_ROWS, [0, 2, 5])
 
     take = _blocks.take_rows
 
@@ -91,7 +103,7 @@ def test_the_law_catches_a_lost_row(name: str, fault: str, monkeypatch: pytest.M
         monkeypatch.setattr(module, "take_rows", broken)
 
     with pytest.raises((AssertionError, tf.errors.InvalidArgumentError)):
-        check_nothing_is_lost(Feed(TRANSFORMS[name]), element, [0, 2, 5])
+        check_nothing_is_lost(Feed(TRANSFORMS[name]), FIVE_ROWS, [0, 2, 5])
 
 
 @given(drawn=blocks(), size=st.integers(1, 5))

@@ -3,11 +3,22 @@
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 import maskdata as md
-from tests.strategies import TRANSFORMS, Element, Feed, all_kinds, count_rows, cut, cuts, feed
+from tests.strategies import (
+    FIVE_ROWS,
+    TRANSFORMS,
+    Element,
+    Feed,
+    all_kinds,
+    count_rows,
+    cut,
+    cuts,
+    feed,
+)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -58,3 +69,13 @@ def test_what_is_static_stays_static(transform: Any, shapes: dict[str, list[int 
         check_spec(pipeline, [element])
 
     check()
+
+
+def test_the_law_catches_a_lying_spec() -> None:
+    def lie(batch: Element) -> Element:
+        batch["number"].set_shape([3])
+        return {"number": batch["number"]}
+
+    pipeline = Feed(lambda rows: rows.map(lie))
+    with pytest.raises((AssertionError, tf.errors.InvalidArgumentError)):
+        check_spec(pipeline, [FIVE_ROWS])
