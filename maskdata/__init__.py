@@ -16,7 +16,9 @@ from maskdata.data.shuffle import Shuffle
 # Blocks -> batches
 from maskdata.data.batch import RaggedBatch, PaddedBatch
 from maskdata.data.bucket import BucketBySequenceLength
+from maskdata.data.count import CountBatches
 from maskdata.data.dense import ToDense
+from maskdata.data.fill import FillRows
 
 # Batches -> the model
 from maskdata.data.keras_batch import ToKeras
@@ -40,7 +42,9 @@ __all__ = [
     "RaggedBatch",
     "PaddedBatch",
     "BucketBySequenceLength",
+    "CountBatches",
     "ToDense",
+    "FillRows",
     "ToKeras",
     "PrefetchToDevice",
     "Chain",

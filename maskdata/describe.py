@@ -12,7 +12,7 @@ from rich.table import Table
 from maskdata._progress import progress
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks, num_rows
-from maskdata.data._names import cut_name, mask_name
+from maskdata.data._names import ROW_MASK, cut_name, mask_name, row_mask_name
 from maskdata.data._types import Element
 
 
@@ -52,19 +52,23 @@ class Description:
     Attributes:
         batches: How many batches.
         rows: How many rows.
+        filler_rows: How many more `FillRows` added.
         features: A `FeatureDescription` for each feature that has steps.
         rows_lost: Rows of `source` that are not in the dataset; None without a source.
     """
 
     batches: int = 0
     rows: int = 0
+    filler_rows: int = 0
     features: dict[str, FeatureDescription] = field(default_factory=dict)
     rows_lost: int | None = None
 
     def __rich__(self) -> Table:
         lost = "" if self.rows_lost is None else f", {self.rows_lost:,} rows lost"
+        fillers = f", {self.filler_rows:,} filler rows" if self.filler_rows else ""
         table = Table(
-            title=f"{self.rows:,} rows in {self.batches:,} batches{lost}", title_justify="left"
+            title=f"{self.rows:,} rows in {self.batches:,} batches{lost}{fillers}",
+            title_justify="left",
         )
         table.add_column("feature")
         for column in ("steps", "padding", "shapes", "lengths", "empty rows", "steps cut"):
@@ -121,9 +125,10 @@ def describe(dataset: tf.data.Dataset, *, source: tf.data.Dataset | None = None)
     _check.dataset("describe", dataset)
     description = Description()
     measured = map_blocks(dataset, lambda *element: _measure(_by_name(*element)))
-    for rows, features in progress(measured, "Describing batches"):
+    for rows, fillers, features in progress(measured, "Describing batches"):
         description.batches += 1
         description.rows += int(rows)
+        description.filler_rows += int(fillers)
         for name, numbers in features.items():
             _add(description.features.setdefault(name, FeatureDescription()), numbers)
     if source is not None:
@@ -155,8 +160,9 @@ def _by_name(x: Any, y: Any = None, sample_weight: Any = None) -> Element:
     return features
 
 
-def _measure(element: Element) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
+def _measure(element: Element) -> tuple[tf.Tensor, tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
     measured = {}
+    is_data = element.get(ROW_MASK, tf.ones([num_rows(element)], tf.bool))
     for name, feature in element.items():
         masks = [mask_name(name, level) for level in (3, 2, 1) if mask_name(name, level) in element]
         if isinstance(feature, tf.RaggedTensor):
@@ -166,8 +172,11 @@ def _measure(element: Element) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor
         elif masks:
             mask = tf.cast(element[masks[0]], tf.bool)
             shape = tf.shape(mask, tf.int64)
-            steps = tf.math.count_nonzero(mask)
-            empty = ~tf.reduce_any(tf.cast(element[masks[-1]], tf.bool), axis=1)
+            has_steps = element.get(
+                row_mask_name(name), tf.reduce_any(mask, axis=range(1, mask.shape.rank))
+            )
+            steps = tf.math.count_nonzero(tf.boolean_mask(mask, has_steps))
+            empty = is_data & ~has_steps
         else:
             continue
         cut = element.get(cut_name(name), tf.zeros([], tf.int64))
@@ -177,4 +186,5 @@ def _measure(element: Element) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor
             "empty_rows": tf.math.count_nonzero(empty),
             "steps_cut": tf.reduce_sum(cut),
         }
-    return num_rows(element), measured
+    fillers = tf.math.count_nonzero(~is_data)
+    return num_rows(element) - fillers, fillers, measured

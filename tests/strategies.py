@@ -152,6 +152,7 @@ TRANSFORMS: dict[str, Any] = {
     "RaggedBatch": md.RaggedBatch(3),
     "BucketBySequenceLength": md.BucketBySequenceLength("ids", [2, 5], [3, 2, 2]),
     "PaddedBatch": md.PaddedBatch(2, side="left"),
+    "FillRows": md.Chain(md.RaggedBatch(3), md.ToDense(), md.FillRows(1)),
     "Chain": md.Chain(
         md.Shuffle(4, seed=3, reshuffle_each_iteration=False), md.RaggedBatch(4), md.ToDense()
     ),

@@ -1,4 +1,4 @@
-"""How companion features are called: the only place where `_mask` is spelled."""
+"""How companion features are called: the only place where their names are spelled."""
 
 
 def mask_name(feature: str, level: int = 1) -> str:
@@ -8,6 +8,15 @@ def mask_name(feature: str, level: int = 1) -> str:
     ('tokens_mask', 'chars_mask_2')
     """
     return f"{feature}_mask" if level == 1 else f"{feature}_mask_{level}"
+
+
+ROW_MASK = "row_mask"
+"""Which rows came from the data, and which `FillRows` added."""
+
+
+def row_mask_name(feature: str) -> str:
+    """Return the name of the feature that tells which rows have steps in `feature`."""
+    return f"{feature}_row_mask"
 
 
 def cut_name(feature: str) -> str:

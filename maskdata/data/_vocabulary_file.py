@@ -1,12 +1,11 @@
 """Vocabulary <-> file: a header with a count and a checksum, then one token a line."""
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskdata.data._atomic import write_atomically
 from maskdata.data._check import refuse
 
 WHO = "Vocabulary.load"
@@ -16,21 +15,11 @@ UNESCAPES = {escaped: plain for plain, escaped in ESCAPES.items()}
 
 
 def write(path: Path, tokens: Sequence[str]) -> None:
-    """Write `tokens` to `path`; a reader sees the old file or the new one, never half of it."""
+    """Write `tokens` to `path`, all or nothing."""
     body = "".join(_escape(token) + "\n" for token in tokens).encode()
     checksum = hashlib.sha256(body).hexdigest()
     header = f"# maskdata vocabulary 1: {len(tokens)} tokens, sha256 {checksum}\n".encode()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(header + body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink()
-        raise
+    write_atomically(path, header + body)
 
 
 def read(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Dense batches -> (x, y, sample_weight), what Keras takes."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks
-from maskdata.data._names import mask_name
+from maskdata.data._names import ROW_MASK, mask_name, row_mask_name
 from maskdata.data._types import Element, Spec
 
 Features = str | Sequence[str] | Mapping[str, str]
@@ -24,7 +25,11 @@ class ToKeras:
     Emits the features that are named here and no others: a functional model that is given a key
     it does not declare may read the wrong tensor. Bool features become int8, because bool
     tensors make `fit` fail under MirroredStrategy (Keras 3.15). Weights become float32 of the
-    loss's shape and are 0 wherever the mask of the targets is False, whatever they hold there.
+    loss's shape and are 0 wherever the mask of the targets is False, whatever they hold there. After
+    `FillRows` the rows that it added get weight 0, also if no weights are asked for.
+
+    Keras must know the number of batches, or it takes one optimizer step too many in each epoch: a
+    dataset that does not know it gives a warning.
 
     Args:
         x: The inputs: one feature, several (a dict with these keys), or a mapping from the model's
@@ -81,7 +86,9 @@ class ToKeras:
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Return the dataset as tuples for Keras."""
         spec = _check.blocks("ToKeras", dataset)
-        weights = self._weights()
+        if self.y is not None and int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY:
+            _warn_of_unknown_cardinality()
+        weights = self._weights(spec)
         for name in [*_by_key(self.x).values(), *_by_key(self.y).values(), *weights.values()]:
             _check_model_input(spec, name)
         for key, name in weights.items():
@@ -91,7 +98,7 @@ class ToKeras:
             x = _pick(element, self.x)
             if self.y is None:
                 return (x,)
-            if self.sample_weight is None:
+            if not weights:
                 return x, _pick(element, self.y)
             targets = _by_key(self.y)
             made: dict[str, Any] = {
@@ -102,11 +109,14 @@ class ToKeras:
 
         return map_blocks(dataset, to_tuple)
 
-    def _weights(self) -> dict[str, str]:
+    def _weights(self, spec: Spec) -> dict[str, str]:
         """Return target key -> feature with its weights, for the targets that have some."""
-        if isinstance(self.sample_weight, str):
-            return {"": self.sample_weight}
-        return {key: name for key, name in (self.sample_weight or {}).items() if name is not None}
+        given = self.sample_weight
+        asked = {"": given} if isinstance(given, str) else dict(given or {})
+        if ROW_MASK in spec:
+            for key, target in _by_key(self.y).items():
+                asked[key] = asked.get(key) or _step_mask(spec, target) or ROW_MASK
+        return {key: name for key, name in asked.items() if name is not None}
 
 
 def _check_features(argument: str, features: Any) -> None:
@@ -194,6 +204,10 @@ def _check_weight(spec: Spec, target: str, weight: str) -> None:
 def make_weight(element: Element, target: str, weight: str) -> tf.Tensor:
     """Return the weights of `target`, float32, 0 where its mask is False."""
     weights = tf.cast(element[weight], tf.float32)
+    rows = _counted_rows(element, target)
+    if rows is not None:
+        rows = tf.reshape(rows, [-1] + [1] * (weights.shape.rank - 1))
+        weights = tf.where(rows, weights, tf.zeros_like(weights))
     mask = _step_mask(element, target)
     if mask is None or mask == weight:
         return weights
@@ -204,3 +218,28 @@ def make_weight(element: Element, target: str, weight: str) -> tf.Tensor:
         "Pass the same lengths for both to ToDense.",
     )
     return tf.where(element[mask], weights, tf.zeros_like(weights))
+
+
+def _counted_rows(element: Element, target: str) -> tf.Tensor | None:
+    """Return which rows count: not the fillers, nor those without a step in the targets.
+
+    Targets without steps count if the row has a step in any feature.
+    """
+    if ROW_MASK not in element:
+        return None
+    of_target = element.get(row_mask_name(target))
+    if of_target is not None:
+        return of_target
+    of_features = [element[name] for name in map(row_mask_name, element) if name in element]
+    if not of_features:
+        return element[ROW_MASK]
+    return element[ROW_MASK] & tf.reduce_any(tf.stack(of_features), axis=0)
+
+
+def _warn_of_unknown_cardinality() -> None:
+    warnings.warn(
+        "ToKeras: the number of batches is not known, and Keras will take one optimizer step too many "
+        "in each epoch. Put CountBatches() after the batching transform; or assert_cardinality(n); "
+        "or repeat() the dataset and pass steps_per_epoch to fit.",
+        stacklevel=4,
+    )

@@ -29,6 +29,9 @@ class Vocabulary:
     Args:
         tokens: Distinct strings, the most frequent first by custom. Their ids are 2, 3, ...
 
+    Shapes:
+        in: tokens of any shape; out: ids of the same shape, int64, in [0, V), V = `size`
+
     Raises:
         TypeError, ValueError: When built, for no tokens, a repeated one, or one that is no str.
 

@@ -36,14 +36,14 @@ def test_ragged_batches_are_counted_as_if_padded_to_the_longest_row() -> None:
 def test_what_to_keras_gives(y: object) -> None:
     weight = "tokens_mask" if isinstance(y, str) else {"tags": "tokens_mask"}
     to_keras = md.ToKeras(x=["tokens", "tokens_mask"], y=y, sample_weight=weight)
-    description = md.describe(ROWS.apply(md.Chain(md.PaddedBatch(2), to_keras)))
+    description = md.describe(ROWS.apply(md.Chain(md.PaddedBatch(2), md.CountBatches(), to_keras)))
     inputs, targets = (
         description.features["tokens"],
         description.features["y" if y == "tokens" else "tags"],
     )
     assert (inputs.steps, targets.steps) == (7, 7)
     assert inputs.slots == targets.slots == 11
-    alone = md.describe(ROWS.apply(md.Chain(md.PaddedBatch(2), md.ToKeras(x="n", y="n"))))
+    alone = md.describe(ROWS.apply(md.Chain(md.PaddedBatch(2), md.ToKeras(x="n"))))
     assert (alone.rows, alone.features) == (5, {})
 
 
