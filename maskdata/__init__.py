@@ -28,7 +28,8 @@ from maskdata.data.device import PrefetchToDevice
 from maskdata.data.chain import Chain
 
 # The Keras half, and what tells about data
-from maskdata import layers, losses
+from maskdata import layers, losses, metrics
+from maskdata.compile_args import compile_args
 from maskdata.describe import describe
 
 __all__ = [
@@ -50,5 +51,7 @@ __all__ = [
     "Chain",
     "layers",
     "losses",
+    "metrics",
+    "compile_args",
     "describe",
 ]

@@ -92,7 +92,9 @@ def arguments(thing: Any) -> dict[str, Any]:
 
 
 def serialize(thing: Any) -> Any:
-    """Return Keras' own serialised form, with the arguments that it leaves out."""
+    """Return Keras' own serialised form, with the arguments that it leaves out; names stay."""
+    if isinstance(thing, str):
+        return thing
     serialized = keras.saving.serialize_keras_object(thing)
     if kind(thing) is not thing and kind(thing) in _KERAS:
         serialized["config"] = arguments(thing) | serialized["config"]
@@ -114,6 +116,20 @@ def as_call(thing: Any) -> str:
     return f"{type(thing).__name__}({', '.join(shown)})"
 
 
+def as_wrapper(wrapper: str, wrapped: Any, /, **options: Any) -> str:
+    """Write a wrapper around a loss or metric, with the options that are not None."""
+    shown = [repr(wrapped) if isinstance(wrapped, str) else as_call(wrapped)]
+    shown += [f"{option}={value!r}" for option, value in options.items() if value is not None]
+    return f"{wrapper}({', '.join(shown)})"
+
+
 def _as_value(value: Any) -> str:
     is_function = isinstance(value, dict) and value.get("class_name") == "function"
-    return value["config"] if is_function else repr(value)
+    # A registered function is called "package>name".
+    return value["config"].split(">")[-1] if is_function else repr(value)
+
+
+def set_direction(metric: keras.Metric, direction: str | None) -> None:
+    """Tell callbacks with `mode="auto"` what is better; they read this private attribute."""
+    if direction is not None:
+        metric._direction = direction

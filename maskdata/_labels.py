@@ -7,7 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from maskdata._masks import Tensor, fits
+from maskdata._keras_objects import has_classes
+from maskdata._masks import Shape, Tensor, fits
 
 IgnoreValue = float | list[float] | None
 ClassWeight = dict[int, float] | None
@@ -30,17 +31,17 @@ def check_class_weight(who: str, weights: Any) -> ClassWeight:
     """Return the weights of the classes as plain numbers, or refuse them."""
     if weights is None:
         return None
-    given = weights.items() if isinstance(weights, Mapping) else [(weights, None)]
-    plain = {_as_class(label): weight for label, weight in given}
-    if not plain or None in plain or not all(map(_is_weight, plain.values())):
+    given = weights if isinstance(weights, Mapping) else {}
+    plain = {_as_class(label): _as_weight(weight) for label, weight in given.items()}
+    if not plain or None in plain or None in plain.values():
         raise ValueError(
             f"{who}: class_weight must map class numbers to weights of 0 or more, "
             f"got {weights!r}. For example {{0: 1.0, 2: 5.0}}; other classes weigh 1."
         )
-    return {label: float(weight) for label, weight in plain.items() if label is not None}
+    return plain
 
 
-def is_label(who: str, y_true: Tensor, value: Any, steps: int, *, one_hot: bool) -> Tensor:
+def is_label(who: str, of: Any, y_true: Tensor, steps: int, value: Any) -> Tensor:
     """Tell at which steps `y_true` is this label; its first `steps` axes are the steps."""
     shape = tuple(y_true.shape)
     if isinstance(value, list):
@@ -52,8 +53,8 @@ def is_label(who: str, y_true: Tensor, value: Any, steps: int, *, one_hot: bool)
         return ops.all(_equal(y_true, value), axis=-1)
     if len(shape) > steps and shape[-1] != 1:
         # Not a class: the value of one of D numbers says nothing about the others.
-        _check_one_hot(who, f"ignore_value {value!r}", shape, one_hot=one_hot)
-        if not (value >= 0 and value == int(value) and value < (shape[-1] or math.inf)):
+        _check_one_hot(who, of, f"ignore_value {value!r}", shape)
+        if not (0 <= value < (shape[-1] or math.inf) and float(value).is_integer()):
             raise ValueError(
                 f"{who}: ignore_value must be a class of one-hot labels {shape}, got {value!r}. "
                 "Give the whole label, such as [0, 0, 1]."
@@ -62,12 +63,12 @@ def is_label(who: str, y_true: Tensor, value: Any, steps: int, *, one_hot: bool)
 
 
 def weight_of_class(
-    who: str, y_true: Tensor, weights: dict[int, float], steps: int, *, one_hot: bool
+    who: str, of: Any, y_true: Tensor, steps: int, weights: dict[int, float]
 ) -> Tensor:
     """Return the weight of the class of every step; whatever is no known class weighs 1."""
     shape = tuple(y_true.shape)
     if len(shape) > steps and shape[-1] != 1:
-        _check_one_hot(who, "class_weight", shape, one_hot=one_hot)
+        _check_one_hot(who, of, "class_weight", shape)
     label = _class_of(y_true, steps)
     # The last place is for all others, and for what padding holds: NaN, infinities, -1.
     table = [weights.get(i, 1.0) for i in range(max(weights) + 1)] + [1.0]
@@ -89,8 +90,8 @@ def _class_of(y_true: Tensor, steps: int) -> Tensor:
     return ops.where(ops.max(y_true, axis=-1) > 0, largest, -1.0)
 
 
-def _check_one_hot(who: str, what: str, shape: tuple[int | None, ...], *, one_hot: bool) -> None:
-    if not one_hot:
+def _check_one_hot(who: str, of: Any, what: str, shape: Shape) -> None:
+    if not has_classes(of):
         raise ValueError(
             f"{who}: labels must be class numbers or one-hot for {what}, got {shape}, "
             "which are several numbers a step here. Give ignore_value as the whole label, "
@@ -114,15 +115,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_weight(value: Any) -> bool:
+def _as_weight(weight: Any) -> Any:
+    """Return a weight as a float, or None."""
     try:
-        return 0 <= float(value) < math.inf
+        number = float(weight)
     except (TypeError, ValueError):
-        return False
+        return None
+    return number if 0 <= number < math.inf else None
 
 
-def _as_class(label: Any) -> int | None:
-    """Return a class number; JSON, in which models are saved, makes strings of the keys."""
+def _as_class(label: Any) -> Any:
+    """Return a class number, or None. JSON, in which models are saved, makes strings of keys."""
     try:
         number = int(label) if isinstance(label, str) else operator.index(label)
     except (TypeError, ValueError):

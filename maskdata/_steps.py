@@ -1,7 +1,11 @@
 """Labels, predictions, weights, masks -> the weight of every step, and nothing else to see."""
 
+from typing import Any
+
 from keras import ops
 
+from maskdata import _labels
+from maskdata._keras_objects import is_elementwise
 from maskdata._masks import Shape, Tensor, fits
 
 
@@ -33,31 +37,44 @@ def align(who: str, y_true: Tensor, y_pred: Tensor, *, elementwise: bool) -> tup
 
 
 def weigh(
-    who: str, y_true: Tensor, y_pred: Tensor, dtype: str, factors: dict[str, Tensor | None]
+    who: str,
+    of: Any,
+    y_true: Tensor,
+    y_pred: Tensor,
+    dtype: str,
+    *,
+    sample_weight: Tensor,
+    mask: Tensor,
+    ignore_value: _labels.IgnoreValue,
+    class_weight: _labels.ClassWeight = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return clean labels and predictions, and the weight of every step.
+    """Return clean labels and predictions [steps, ...] and the weight of every step.
 
-    The weight is the product of the factors that are given. Steps of weight 0 show the
-    label 0 and the prediction 0.5: legal for class numbers, probabilities, logits and numbers.
+    `of` is the loss or metric, which says what labels are. The weight is the product of all that
+    is given. Steps of weight 0 show the label 0 and the prediction 0.5: legal for class
+    numbers, probabilities, logits and numbers.
     """
+    y_true, y_pred = align(who, y_true, y_pred, elementwise=is_elementwise(of))
     steps = tuple(y_pred.shape[:-1])
-    given = []
-    for what, factor in factors.items():
-        if factor is not None:
-            given.append(ops.convert_to_tensor(factor, dtype))
-            check_shape(who, what, given[-1], steps, _REMEDIES.get(what, ""))
+    factors = []
+    if sample_weight is not None:
+        factors.append(ops.convert_to_tensor(sample_weight, dtype))
+        check_shape(who, "sample_weight", factors[-1], steps, "Give one weight per step.")
+    if mask is not None:
+        factors.append(ops.cast(ops.cast(mask, "bool"), dtype))
+        check_shape(who, "the mask on y_pred", factors[-1], steps, "Put DropMask before the loss.")
+    labels = who, of, y_true, len(steps)
+    if ignore_value is not None:
+        factors.append(ops.cast(ops.logical_not(_labels.is_label(*labels, ignore_value)), dtype))
+    if class_weight is not None:
+        factors.append(ops.cast(_labels.weight_of_class(*labels, class_weight), dtype))
+
     ones = [ops.ones(ops.shape(y)[: len(steps)], dtype) for y in (y_true, y_pred)]
-    weights = product([*ones, *given])
-    if given:
+    weights = product([*ones, *factors])
+    if factors:
         valid = ops.not_equal(weights, 0)
         y_true, y_pred = where(valid, y_true, 0), where(valid, y_pred, 0.5)
     return y_true, y_pred, weights
-
-
-_REMEDIES = {
-    "sample_weight": "Give one weight per step.",
-    "the mask on y_pred": "Put DropMask before the loss.",
-}
 
 
 def product(factors: list[Tensor]) -> Tensor:
@@ -81,3 +98,8 @@ def check_shape(who: str, what: str, tensor: Tensor, steps: Shape, remedy: str) 
         raise ValueError(
             f"{who}: {what} must have the shape of the steps {steps}, got {shape}. {remedy}"
         )
+
+
+def end_to_end(tensor: Tensor, steps: int) -> Tensor:
+    """Flatten the first `steps` axes into one."""
+    return ops.reshape(tensor, (-1, *ops.shape(tensor)[steps:]))

@@ -9,8 +9,7 @@ from maskdata import _labels, _steps
 from maskdata._keras_objects import (
     arguments,
     as_call,
-    has_classes,
-    is_elementwise,
+    as_wrapper,
     kind,
     serialize,
 )
@@ -40,7 +39,9 @@ class TokenMean(keras.losses.Loss):
 
     On replicas (`strategy.run`, or `fit` under a strategy) both sums run over all replicas, however
     unevenly the valid steps fall, and the sum of the replicas' gradients is the gradient of
-    one device. The value is the mean divided by the number of replicas, as with Keras' own losses.
+    one device. The value is the mean divided by the number of replicas, as with Keras' own losses,
+    so that `fit` logs the mean. With `steps_per_execution` above 1, `fit` on replicas fails in Keras
+    3.15 itself, and with this loss `evaluate` too (https://github.com/keras-team/keras/issues/19246).
 
     A mask that the wrapped loss makes itself (`ignore_class`) counts as well. Its `reduction`
     and `dtype` are not used: nothing is averaged or masked twice.
@@ -86,6 +87,7 @@ class TokenMean(keras.losses.Loss):
     def __init__(
         self,
         loss: Any,
+        *,
         ignore_value: Any = None,
         class_weight: Any = None,
         name: str | None = None,
@@ -99,7 +101,13 @@ class TokenMean(keras.losses.Loss):
         )
         self._loss = _loss_per_step(loss)
         self._ignore_value = _labels.check_ignore_value("TokenMean", ignore_value)
+        if ignore_value is not None and arguments(self._loss).get("ignore_class") is not None:
+            raise ValueError(
+                f"TokenMean: ignore_value must not be given beside ignore_class, got "
+                f"{ignore_value!r} with {as_call(self._loss)}. Give one of them."
+            )
         self._class_weight = _labels.check_class_weight("TokenMean", class_weight)
+        self.had_mask = False  # whether the last y_pred carried a Keras mask
         self._given_loss = loss if isinstance(loss, str) else self._loss
         self._given_dtype = given if dtype else None
 
@@ -118,18 +126,20 @@ class TokenMean(keras.losses.Loss):
     ) -> tuple[Tensor, Tensor]:
         """Return sum(loss * weight) and sum(weight) of this batch, on this replica."""
         mask = keras_mask(y_pred)
+        self.had_mask = mask is not None
         with keras.name_scope(self.name):
             y_true, y_pred = (ops.convert_to_tensor(y, self.dtype) for y in (y_true, y_pred))
-            y_true, y_pred = _steps.align(
-                "TokenMean", y_true, y_pred, elementwise=is_elementwise(self._loss)
+            y_true, y_pred, weights = _steps.weigh(
+                "TokenMean",
+                self._loss,
+                y_true,
+                y_pred,
+                self.dtype,
+                sample_weight=sample_weight,
+                mask=mask,
+                ignore_value=self._ignore_value,
+                class_weight=self._class_weight,
             )
-            factors = {
-                "sample_weight": sample_weight,
-                "the mask on y_pred": None if mask is None else ops.cast(mask, "bool"),
-                **self._factors_of_labels(y_true, len(y_pred.shape) - 1),
-            }
-            y_true, y_pred, weights = _steps.weigh("TokenMean", y_true, y_pred, self.dtype, factors)
-
             losses = self.call(y_true, y_pred)
             _steps.check_shape(
                 "TokenMean",
@@ -145,24 +155,16 @@ class TokenMean(keras.losses.Loss):
             losses = _steps.where(ops.not_equal(weights, 0), losses, 0.0)
             return ops.sum(losses * weights), ops.sum(weights)
 
-    def _factors_of_labels(self, y_true: Tensor, steps: int) -> dict[str, Tensor]:
-        one_hot, factors = has_classes(self._loss), {}
-        if self._ignore_value is not None:
-            ignored = _labels.is_label(
-                "TokenMean", y_true, self._ignore_value, steps, one_hot=one_hot
-            )
-            factors["what ignore_value leaves"] = ops.logical_not(ignored)
-        if self._class_weight is not None:
-            factors["the weights of the classes"] = _labels.weight_of_class(
-                "TokenMean", y_true, self._class_weight, steps, one_hot=one_hot
-            )
-        return factors
+    @property
+    def ignored_label(self) -> Any:
+        """The label of the steps that do not count: `ignore_value`, or the loss's `ignore_class`."""
+        given = self._ignore_value
+        return arguments(self._loss).get("ignore_class") if given is None else given
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, the wrapped loss in Keras' own serialised form."""
-        loss = self._given_loss
         return {
-            "loss": loss if isinstance(loss, str) else serialize(loss),
+            "loss": serialize(self._given_loss),
             "ignore_value": self._ignore_value,
             "class_weight": self._class_weight,
             "name": self.name,
@@ -170,16 +172,14 @@ class TokenMean(keras.losses.Loss):
         }
 
     def __repr__(self) -> str:
-        shown = [as_call(self._given_loss)]
-        if self._ignore_value is not None:
-            shown.append(f"ignore_value={self._ignore_value!r}")
-        if self._class_weight is not None:
-            shown.append(f"class_weight={self._class_weight!r}")
-        if self.name != "token_mean":
-            shown.append(f"name={self.name!r}")
-        if self._given_dtype is not None:
-            shown.append(f"dtype={self._given_dtype!r}")
-        return f"TokenMean({', '.join(shown)})"
+        return as_wrapper(
+            "TokenMean",
+            self._given_loss,
+            ignore_value=self._ignore_value,
+            class_weight=self._class_weight,
+            name=None if self.name == "token_mean" else self.name,
+            dtype=self._given_dtype,
+        )
 
 
 def _loss_per_step(loss: Any) -> Any:

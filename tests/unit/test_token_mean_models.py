@@ -35,8 +35,10 @@ REPRS = {
     # Keras forgets delta: https://github.com/keras-team/keras/pull/23286
     "TokenMean(Huber(delta=2.0))": lambda: TokenMean(losses.Huber(delta=2.0)),
     "TokenMean('mse', ignore_value=[0, 0.5])": lambda: TokenMean("mse", ignore_value=(0, 0.5)),
-    "TokenMean('mse', ignore_value=-1, class_weight={0: 2.0})": (
-        lambda: TokenMean("mse", ignore_value=np.int64(-1), class_weight={np.int64(0): 2})
+    "TokenMean('categorical_crossentropy', ignore_value=1, class_weight={0: 2.0})": (
+        lambda: TokenMean(
+            "categorical_crossentropy", ignore_value=np.int64(1), class_weight={np.int64(0): 2}
+        )
     ),
     "TokenMean('mse', name='words', dtype='float64')": (
         lambda: TokenMean("mse", name="words", dtype="float64")

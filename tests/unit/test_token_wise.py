@@ -5,242 +5,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maskdata.layers import AttachMask
 from maskdata.metrics import TokenWise
+from tests.unit.token_wise_cases import (
+    CLASSES,
+    EVERY_METRIC,
+    EXTRA,
+    LENGTHS,
+    Halves,
+    batches,
+    garbage,
+    make,
+    masked,
+    masks,
+    on_unpadded_steps,
+    padded,
+    relative_error,
+)
 
 metrics = keras.metrics
-RANDOM = np.random.default_rng(0)
-LENGTHS = [[3, 1, 0, 2], [9, 8], [0, 0], [1]]  # of the rows of each batch
-EXTRA = [1, 0, 4, 2]  # padding beyond the longest row of each batch
-CLASSES = 5
-
-
-def random_steps(number):
-    labels = RANDOM.integers(0, CLASSES, number)
-    return {
-        "classes": labels.astype("int32"),
-        "one-hot": np.eye(CLASSES, dtype="float32")[labels],
-        "several": RANDOM.integers(0, 2, (number, CLASSES)).astype("float32"),
-        "sign": RANDOM.choice([-1.0, 1.0], (number, 1)).astype("float32"),
-        "bit": RANDOM.integers(0, 2, (number, 1)).astype("float32"),
-        "numbers": RANDOM.normal(size=(number, 3)).astype("float32"),
-        "estimates": RANDOM.normal(size=(number, 3)).astype("float32"),
-        "number": RANDOM.normal(size=(number, 1)).astype("float32"),
-        "estimate": RANDOM.normal(size=(number, 1)).astype("float32"),
-        "probabilities": RANDOM.dirichlet(np.ones(CLASSES), number).astype("float32"),
-        "probability": RANDOM.uniform(size=(number, 1)).astype("float32"),
-        "guesses": RANDOM.integers(0, CLASSES, number).astype("int32"),
-        "weights": RANDOM.choice([0.25, 1.0, 3.0], number).astype("float32"),
-    }
-
-
-STEPS = {name: [] for name in random_steps(0)}
-for batch in LENGTHS:
-    for name, values in random_steps(sum(batch)).items():
-        STEPS[name].append(values)
-
-
-def padded(kind, garbage):
-    """Return the batches of a kind of values; only [steps, numbers] keep their last axis."""
-    made = []
-    for values, lengths, extra in zip(STEPS[kind], LENGTHS, EXTRA, strict=True):
-        mask = masks(lengths, extra)
-        batch = np.full((*mask.shape, *values.shape[1:]), garbage, values.dtype)
-        batch[mask] = values
-        made.append(batch)
-    return made
-
-
-def masks(lengths, extra):
-    return np.arange(max(lengths) + extra) < np.array(lengths)[:, None]
-
-
-@keras.saving.register_keras_serializable(package="test_token_wise")
-class Halves(keras.metrics.Metric):
-    """Somebody's own metric."""
-
-    def __init__(self, name="halves", dtype=None):
-        super().__init__(name=name, dtype=dtype)
-        self.total = self.add_variable((), "zeros")
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        weights = 1.0 if sample_weight is None else sample_weight[:, None]
-        self.total.assign(self.total + keras.ops.sum(weights * abs(y_true - y_pred)) / 2)
-
-    def result(self):
-        return self.total
-
-
-@keras.saving.register_keras_serializable(package="test_token_wise")
-def relative_error(y_true, y_pred):
-    return keras.ops.mean(abs(y_true - y_pred) / abs(y_true), axis=-1)  # NaN or infinite at 0
-
-
-EVERY_METRIC = {
-    "accuracy of classes": ("accuracy", "classes", "probabilities"),
-    "accuracy of one-hot": ("acc", "one-hot", "probabilities"),
-    "accuracy of bits": ("accuracy", "bit", "probability"),
-    "Accuracy": (metrics.Accuracy, "classes", "guesses"),
-    "BinaryAccuracy": (lambda: metrics.BinaryAccuracy(threshold=0.7), "bit", "probability"),
-    "binary_accuracy": (metrics.binary_accuracy, "several", "probabilities"),
-    "CategoricalAccuracy": ("categorical_accuracy", "one-hot", "probabilities"),
-    "SparseCategoricalAccuracy": ("sparse_categorical_accuracy", "classes", "probabilities"),
-    "TopKCategoricalAccuracy": (
-        lambda: metrics.TopKCategoricalAccuracy(2),
-        "one-hot",
-        "probabilities",
-    ),
-    "SparseTopKCategoricalAccuracy": (
-        lambda: metrics.SparseTopKCategoricalAccuracy(2),
-        "classes",
-        "probabilities",
-    ),
-    "AUC": (metrics.AUC, "bit", "probability"),
-    "AUC of labels": (
-        lambda: metrics.AUC(multi_label=True, num_labels=CLASSES, label_weights=[1.0, 2, 3, 4, 5]),
-        "several",
-        "probabilities",
-    ),
-    "AUC of logits": (lambda: metrics.AUC(from_logits=True, curve="PR"), "bit", "number"),
-    "AUC at thresholds": (lambda: metrics.AUC(thresholds=[0.1, 0.7]), "several", "probabilities"),
-    "Precision": (metrics.Precision, "bit", "probability"),
-    "Precision of a class": (
-        lambda: metrics.Precision(class_id=1, thresholds=[0.1, 0.5]),
-        "one-hot",
-        "probabilities",
-    ),
-    "Precision at 2": (lambda: metrics.Precision(top_k=2), "several", "probabilities"),
-    "Recall": ("Recall", "several", "probabilities"),
-    "TruePositives": (metrics.TruePositives, "bit", "probability"),
-    "TrueNegatives": (metrics.TrueNegatives, "bit", "probability"),
-    "FalsePositives": (metrics.FalsePositives, "bit", "probability"),
-    "FalseNegatives": (metrics.FalseNegatives, "bit", "probability"),
-    "PrecisionAtRecall": (lambda: metrics.PrecisionAtRecall(0.5), "bit", "probability"),
-    "RecallAtPrecision": (lambda: metrics.RecallAtPrecision(0.5), "bit", "probability"),
-    "SensitivityAtSpecificity": (
-        lambda: metrics.SensitivityAtSpecificity(0.5),
-        "bit",
-        "probability",
-    ),
-    "SpecificityAtSensitivity": (
-        lambda: metrics.SpecificityAtSensitivity(0.5),
-        "bit",
-        "probability",
-    ),
-    "BinaryIoU": (lambda: metrics.BinaryIoU(dtype="float32"), "bit", "probability"),
-    "IoU": (
-        lambda: metrics.IoU(CLASSES, [1, 2], sparse_y_pred=False, dtype="float32"),
-        "classes",
-        "probabilities",
-    ),
-    "MeanIoU": (lambda: metrics.MeanIoU(CLASSES, dtype="float32"), "classes", "guesses"),
-    "MeanIoU without a class": (
-        lambda: metrics.MeanIoU(CLASSES, dtype="float32", ignore_class=1),
-        "classes",
-        "guesses",
-    ),
-    "OneHotIoU": (
-        lambda: metrics.OneHotIoU(CLASSES, [0], dtype="float32"),
-        "one-hot",
-        "probabilities",
-    ),
-    "OneHotMeanIoU": (
-        lambda: metrics.OneHotMeanIoU(CLASSES, sparse_y_pred=True, dtype="float32"),
-        "one-hot",
-        "guesses",
-    ),
-    "F1Score": (metrics.F1Score, "one-hot", "probabilities"),
-    "FBetaScore": (
-        lambda: metrics.FBetaScore(average="weighted", beta=2.0, threshold=0.3),
-        "several",
-        "probabilities",
-    ),
-    "F1Score of all": (lambda: metrics.F1Score(average="micro"), "one-hot", "probabilities"),
-    "RootMeanSquaredError": (metrics.RootMeanSquaredError, "numbers", "estimates"),
-    "R2Score": (metrics.R2Score, "numbers", "estimates"),
-    "R2Score by variance": (
-        lambda: metrics.R2Score(class_aggregation="variance_weighted_average"),
-        "numbers",
-        "estimates",
-    ),
-    "ConcordanceCorrelation": (metrics.ConcordanceCorrelation, "numbers", "estimates"),
-    "pearson_correlation": (metrics.pearson_correlation, "numbers", "estimates"),
-    "CosineSimilarity": (metrics.CosineSimilarity, "numbers", "estimates"),
-    "MeanSquaredError": ("mse", "numbers", "estimates"),
-    "MeanAbsoluteError": ("mae", "number", "estimate"),
-    "MeanAbsolutePercentageError": ("mape", "numbers", "estimates"),
-    "MeanSquaredLogarithmicError": ("msle", "several", "probabilities"),
-    "LogCoshError": (metrics.LogCoshError, "numbers", "estimates"),
-    "Poisson": (metrics.Poisson, "several", "probabilities"),
-    "KLDivergence": (metrics.KLDivergence, "one-hot", "probabilities"),
-    "Hinge": (metrics.Hinge, "sign", "number"),
-    "SquaredHinge": (metrics.SquaredHinge, "sign", "number"),
-    "CategoricalHinge": (metrics.CategoricalHinge, "one-hot", "probabilities"),
-    "BinaryCrossentropy": (metrics.BinaryCrossentropy, "several", "probabilities"),
-    "CategoricalCrossentropy": (
-        lambda: metrics.CategoricalCrossentropy(label_smoothing=0.1),
-        "one-hot",
-        "probabilities",
-    ),
-    "SparseCategoricalCrossentropy": (
-        lambda: metrics.SparseCategoricalCrossentropy(from_logits=True),
-        "classes",
-        "probabilities",
-    ),
-    "a function with ignore_class": (
-        lambda: metrics.MeanMetricWrapper(
-            keras.losses.sparse_categorical_crossentropy, ignore_class=2
-        ),
-        "classes",
-        "probabilities",
-    ),
-    "a function": (relative_error, "numbers", "estimates"),
-    "a metric": (Halves, "numbers", "estimates"),
-}
-
-
-SAME_AS_ACCURACY = {
-    "classes": "sparse_categorical_accuracy",
-    "one-hot": "categorical_accuracy",
-    "bit": "binary_accuracy",
-}
-
-
-def make(name):
-    metric = EVERY_METRIC[name][0]
-    return metric() if getattr(metric, "__name__", "") == "<lambda>" else metric
-
-
-def on_unpadded_steps(name, *, weighted):
-    """Return the metric's own value of all valid steps, given to it at once."""
-    metric, labels, predictions = EVERY_METRIC[name]
-    metric = SAME_AS_ACCURACY[labels] if metric in ("accuracy", "acc") else make(name)
-    metric = keras.metrics.get(metric)
-    if not isinstance(metric, metrics.Metric):
-        metric = metrics.MeanMetricWrapper(metric)
-    y_true, y_pred, weights = (
-        np.concatenate(STEPS[kind]) for kind in (labels, predictions, "weights")
-    )
-    if not weighted:
-        weights = np.ones_like(weights)
-    metric.update_state(y_true, y_pred, sample_weight=weights)
-    return np.array(metric.result())
-
-
-def garbage(kind):
-    return -7 if kind in ("classes", "guesses") else np.nan
-
-
-def batches(name):
-    """Return (y_true, y_pred, sample_weight, mask) of every batch."""
-    _, labels, predictions = EVERY_METRIC[name]
-    kinds = [(labels, garbage(labels)), (predictions, garbage(predictions)), ("weights", np.nan)]
-    mask = [masks(lengths, extra) for lengths, extra in zip(LENGTHS, EXTRA, strict=True)]
-    return zip(*(padded(kind, filling) for kind, filling in kinds), mask, strict=True)
-
-
-def masked(y_pred, mask):
-    return AttachMask()([tf.constant(y_pred), mask])
 
 
 @pytest.mark.parametrize("given", ["weights", "mask", "both"])
@@ -254,3 +36,161 @@ def test_every_metric_gives_its_value_on_the_unpadded_steps(name, given):
             metric.update_state(y_true, masked(y_pred, mask), weights if given == "both" else None)
     expected = on_unpadded_steps(name, weighted=given != "mask")
     np.testing.assert_allclose(metric.result(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.function")
+@pytest.mark.parametrize("name", ["accuracy of classes", "AUC", "F1Score", "MeanIoU", "a function"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_shapes_may_be_unknown_until_run_time(name, jit_compile):
+    metric = TokenWise(make(name))
+    examples = next(batches(name))[:3]
+    update = tf.function(
+        metric.update_state,
+        input_signature=[tf.TensorSpec((None, None, *x.shape[2:]), x.dtype) for x in examples],
+        jit_compile=jit_compile,
+    )
+    for y_true, y_pred, weights, mask in batches(name):
+        update(y_true, y_pred, np.where(mask, weights, 0))
+    expected = on_unpadded_steps(name, weighted=True)
+    np.testing.assert_allclose(metric.result(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["accuracy of classes", "AUC", "F1Score", "MeanIoU", "R2Score"])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_steps_count_by_their_weight_or_once(name, weighted):
+    metric = TokenWise(make(name), weighted=weighted)
+    for y_true, y_pred, weights, mask in batches(name):
+        metric.update_state(y_true, y_pred, np.where(mask, weights, 0))
+    expected = on_unpadded_steps(name, weighted=weighted)
+    np.testing.assert_allclose(metric.result(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["CategoricalAccuracy", "F1Score", "MeanIoU", "a function"])
+def test_reset_forgets_all_steps(name):
+    metric = TokenWise(make(name))
+    for _ in range(2):
+        for y_true, y_pred, weights, mask in batches(name):
+            metric.update_state(y_true, y_pred, np.where(mask, weights, 0))
+        np.testing.assert_allclose(metric.result(), on_unpadded_steps(name, weighted=True), 1e-6)
+        metric.reset_state()
+        assert all(np.all(np.array(variable) == 0) for variable in metric.variables)
+
+
+IGNORED = {
+    "a class": ("accuracy", "classes", 2, lambda labels: labels != 2),
+    "a class that is none": ("accuracy", "classes", -7, lambda labels: labels != -7),
+    "a one-hot class": ("accuracy", "one-hot", 2, lambda labels: labels[..., 2] != 1),
+    "a one-hot label": (
+        metrics.AUC, "one-hot", [0, 0, 1, 0, 0], lambda labels: labels[..., 2] != 1,
+    ),
+    "a label of bits": (
+        metrics.BinaryAccuracy, "several", [1, 0, 1, 0, 0],
+        lambda labels: (labels != [1, 0, 1, 0, 0]).any(axis=-1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told_by", ["ignore_value alone", "weights too"])
+@pytest.mark.parametrize("case", IGNORED)
+def test_labels_to_ignore(case, told_by):
+    given, kind, ignore_value, is_valid = IGNORED[case]
+    ignoring, plain = TokenWise(given, ignore_value=ignore_value), TokenWise(given)
+    for labels, y_pred, lengths, extra in zip(
+        padded(kind, garbage(kind)), padded("probabilities", 0.5), LENGTHS, EXTRA, strict=True
+    ):
+        mask = masks(lengths, extra)
+        if told_by == "ignore_value alone":
+            # Nothing but the label tells what is padding.
+            filler = ignore_value if kind != "one-hot" else np.eye(CLASSES)[2]
+            labels[~mask] = filler
+            ignoring.update_state(labels, y_pred)
+        else:
+            ignoring.update_state(labels, y_pred, mask)
+        plain.update_state(labels, y_pred, mask & is_valid(labels))
+    assert 0 < float(plain.result()) == pytest.approx(float(ignoring.result()), rel=1e-6)
+
+
+@pytest.mark.parametrize("make_metric", [metrics.Accuracy, lambda: metrics.MeanIoU(3)])
+def test_class_numbers_as_predictions_have_a_last_axis_or_none(make_metric):
+    labels, guesses, mask = np.array([[0, 1, 2]]), np.array([[0, 1, 1]]), np.array([[1, 1, 0]])
+    for expected, weights in [(1, mask), (make_metric()(labels, guesses), None)]:
+        for last_axis in (False, True):
+            metric = TokenWise(make_metric())
+            y_true, y_pred = (y[..., None] if last_axis else y for y in (labels, guesses))
+            metric.update_state(y_true, y_pred, weights)
+            assert float(metric.result()) == pytest.approx(float(expected))
+
+
+def test_rows_without_time():
+    for y_true, y_pred in [
+        ([0, 1], [[0.2], [0.4]]),
+        ([[0], [1]], [[0.2], [0.4]]),
+        ([0, 1], [0.2, 0.4]),
+    ]:
+        metric = TokenWise("binary_accuracy")
+        metric.update_state(np.array(y_true), np.array(y_pred, "float32"), np.array([1.0, 3.0]))
+        assert float(metric.result()) == 0.25
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "name", ["accuracy", "sparse_categorical_accuracy", "categorical_accuracy"]
+)
+def test_half_precision_keeps_class_numbers_apart(name, dtype):
+    labels = np.array([[2049, 2050]])  # both 2048 in float16, and in bfloat16
+    y_pred = keras.ops.cast(keras.ops.one_hot(np.array([[2048, 2050]]), 2052), dtype)
+    if name == "categorical_accuracy":
+        labels = keras.ops.one_hot(labels, 2052)
+    metric = TokenWise(name)
+    metric.update_state(labels, y_pred)
+    assert float(metric.result()) == 0.5
+
+
+def test_nan_at_a_valid_step_is_not_hidden():
+    metric = TokenWise("mse")
+    metric.update_state(np.zeros((1, 2, 1)), np.full((1, 2, 1), np.nan), np.array([[1, 0]]))
+    assert np.isnan(float(metric.result()))
+
+
+REPRS = {
+    "TokenWise('accuracy')": lambda: TokenWise("accuracy"),
+    "TokenWise('mse', ignore_value=-1, weighted=False, name='error')": (
+        lambda: TokenWise("mse", ignore_value=-1, weighted=False, name="error")
+    ),
+    "TokenWise(relative_error)": lambda: TokenWise(relative_error),
+    "TokenWise(Halves())": lambda: TokenWise(Halves),
+    "TokenWise(MeanIoU(num_classes=3))": lambda: TokenWise(metrics.MeanIoU(3)),
+    "TokenWise(AUC(curve='PR'))": lambda: TokenWise(metrics.AUC(curve="PR", name="area")),
+    "TokenWise(SparseTopKCategoricalAccuracy(k=1, from_sorted_ids=True))": (
+        # Keras forgets from_sorted_ids.
+        lambda: TokenWise(metrics.SparseTopKCategoricalAccuracy(1, from_sorted_ids=True))
+    ),
+    "TokenWise(MeanMetricWrapper(fn=relative_error))": (
+        lambda: TokenWise(metrics.MeanMetricWrapper(relative_error))
+    ),
+}
+
+
+@pytest.mark.parametrize("text", REPRS)
+def test_repr_and_config_round_trip(text):
+    metric = REPRS[text]()
+    again = metrics.deserialize(metrics.serialize(metric))
+    assert repr(again) == repr(metric) == text
+    assert again.name == metric.name
+    assert again.get_config() == metric.get_config()
+
+
+def test_the_name_is_that_of_the_metric():
+    names = [
+        TokenWise(metric).name
+        for metric in (
+            "mse",
+            "acc",
+            "AUC",
+            metrics.MeanSquaredError,
+            relative_error,
+            Halves(name="mine"),
+        )
+    ]
+    assert names == ["mse", "acc", "AUC", "mean_squared_error", "relative_error", "mine"]
+    assert TokenWise("mse", name="error").name == "error"

@@ -1,0 +1,32 @@
+"""The examples run as a reader would run them, and end where they say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+@pytest.mark.slow
+def test_two_replicas_end_where_one_device_ends() -> None:
+    printed = run("two_replicas.py")
+    (apart,) = re.findall(r"The weights are at most (\S+) apart", printed)
+    assert float(apart) < 1e-4
+    for name in ("optimizer steps", "token_loss", "sparse_categorical_accuracy"):
+        (alone, together), *_ = re.findall(rf"{name} +│ +(\S+) +│ +(\S+)", printed)
+        assert float(alone) == pytest.approx(float(together), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_end_where_one_process_ends() -> None:
+    apart = re.findall(r"worker \d: weights within (\S+) of those of one process", run("multi_worker.py"))
+    assert len(apart) == 2
+    assert max(float(distance) for distance in apart) < 1e-6

@@ -1,0 +1,26 @@
+"""`evaluate` says the truth for every batching, side of padding and number of replicas."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.invariance.evaluate_everywhere import METRICS, measure_everywhere
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_evaluate_equals_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    runs = measure_everywhere(all_of_stock=False)
+    assert sum(len(run["maskdata"]) for run in runs) == 12
+    for run in runs:
+        for name, values in run["maskdata"].items():
+            for metric in METRICS:
+                assert values[metric] == pytest.approx(run["truth"][metric], rel=1e-5), (
+                    name,
+                    metric,
+                )
+    stock = runs[0]["stock"]["buckets of 4096 slots"]
+    assert stock["loss"] != pytest.approx(runs[0]["truth"]["token_loss"], rel=1e-2)
+    assert stock["accuracy"] != pytest.approx(runs[0]["truth"]["accuracy"], rel=1e-2)
