@@ -67,7 +67,7 @@ class Reading:
     def __str__(self) -> str:
         characters = sum(len(line) for file in self.files for line in file.lines)
         report = [
-            f"folder      {self.folder}",
+            f"folder      {self.folder}, its tests left out",
             f"files       {len(self.files):,}, and {len(self.skipped):,} skipped",
             *(f"            {path.name}: {reason}" for path, reason in self.skipped.items()),
         ]
@@ -143,7 +143,7 @@ def _letters_of_tokens(source: str) -> Iterator[tuple[str, tuple[int, int], tupl
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         kind = tokenize.tok_name[token.type]
         if kind == "ERRORTOKEN":
-            raise SyntaxError(f"no token starts with {token.string[:1]!r}, line {token.start[0]}")
+            raise SyntaxError(f"no Python token, line {token.start[0]}")
         if kind == "NAME":
             yield "k" if keyword.iskeyword(token.string) else "n", token.start, token.end
         elif kind in _LETTERS:

@@ -27,6 +27,8 @@ def test_two_replicas_end_where_one_device_ends() -> None:
 
 @pytest.mark.slow
 def test_two_processes_end_where_one_process_ends() -> None:
-    apart = re.findall(r"worker \d: weights within (\S+) of those of one process", run("multi_worker.py"))
+    apart = re.findall(
+        r"worker \d: weights within (\S+) of those of one process", run("multi_worker.py")
+    )
     assert len(apart) == 2
     assert max(float(distance) for distance in apart) < 1e-6

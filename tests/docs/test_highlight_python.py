@@ -56,10 +56,10 @@ def test_a_token_goes_on_over_lines():
 def test_code_in_an_f_string_is_code_since_python_3_12():
     tags = source.tag_lines('x = f"a{{b}} {y + 1!r:>{w}}"\n')[0]
     since = "on o donosonoos" if sys.version_info >= (3, 12) else "sssssssssssssss"
-    assert tags == "n o ssssssssss" + since
+    assert tags == "n o sssssssss" + since
 
 
-@pytest.mark.parametrize("text", ["x = ?\n", 'x = """\n', "x = (\n", "if x:\n    y\n  z\n"])
+@pytest.mark.parametrize("text", ["x = 'a\n", 'x = """\n', "x = (\n", "if x:\n    y\n  z\n"])
 def test_what_is_not_python_is_refused(text):
     with pytest.raises((SyntaxError, tokenize.TokenError)):
         source.tag_lines(text)
