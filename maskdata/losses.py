@@ -40,8 +40,9 @@ class TokenMean(keras.losses.Loss):
     On replicas (`strategy.run`, or `fit` under a strategy) both sums run over all replicas, however
     unevenly the valid steps fall, and the sum of the replicas' gradients is the gradient of
     one device. The value is the mean divided by the number of replicas, as with Keras' own losses,
-    so that `fit` logs the mean. With `steps_per_execution` above 1, `fit` on replicas fails in Keras
-    3.15 itself, and with this loss `evaluate` too (https://github.com/keras-team/keras/issues/19246).
+    so that `fit` logs the mean. `steps_per_execution` above 1 on replicas needs a strategy that reduces
+    without collectives, `cross_device_ops=tf.distribute.ReductionToOneDevice()`: with the default
+    Keras 3.15 fails whatever the loss (https://github.com/keras-team/keras/issues/19246).
 
     A mask that the wrapped loss makes itself (`ignore_class`) counts as well. Its `reduction`
     and `dtype` are not used: nothing is averaged or masked twice.
