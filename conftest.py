@@ -28,7 +28,7 @@ import maskdata as md  # noqa: E402  TensorFlow takes logical devices only befor
 PHASES = [phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.explain]
 hypothesis.settings.register_profile(
     "default",
-    max_examples=20,
+    max_examples=15,
     phases=PHASES,
     deadline=None,
     derandomize=True,

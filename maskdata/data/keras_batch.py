@@ -211,13 +211,14 @@ def make_weight(element: Element, target: str, weight: str) -> tf.Tensor:
     mask = _step_mask(element, target)
     if mask is None or mask == weight:
         return weights
-    tf.debugging.assert_equal(
+    same_shape = tf.debugging.assert_equal(
         tf.shape(weights),
         tf.shape(element[mask]),
         message=f"ToKeras: sample_weight {weight} must be padded as {target} is. "
         "Pass the same lengths for both to ToDense.",
     )
-    return tf.where(element[mask], weights, tf.zeros_like(weights))
+    with tf.control_dependencies([same_shape]):
+        return tf.where(element[mask], weights, tf.zeros_like(weights))
 
 
 def _counted_rows(element: Element, target: str) -> tf.Tensor | None:
