@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import maskdata as md
+from maskdata.data import keras_batch
 from maskdata.data.fill import fill_rows
 from tests.strategies import Element, all_kinds, as_rows
 
@@ -108,7 +109,7 @@ def test_weights_of_targets_without_steps() -> None:
     assert weights["b"].numpy().tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0]]
 
 
-def test_the_loss_is_the_same_with_fillers() -> None:
+def check_the_loss_with_fillers() -> None:
     predictions = np.random.default_rng(0).normal(size=[8, 3, 5]).astype(np.float32)
     loss = md.losses.TokenMean(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     losses = []
@@ -119,6 +120,16 @@ def test_the_loss_is_the_same_with_fillers() -> None:
         _, y, weights = ROWS.apply(chain).get_single_element()
         losses.append(float(loss(y, predictions[: len(y)], sample_weight=weights)))
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
+
+
+def test_the_loss_is_the_same_with_fillers() -> None:
+    check_the_loss_with_fillers()
+
+
+def test_the_law_catches_fillers_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras_batch, "_counted_rows", lambda element, target: None)
+    with pytest.raises(AssertionError):
+        check_the_loss_with_fillers()
 
 
 def test_describe_counts_them() -> None:
