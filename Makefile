@@ -35,7 +35,9 @@ lint: $(READY)
 
 test: lint
 	@echo "== Tests, two at a time"
-	@$(BIN)/pytest -q -n 2 --dist=worksteal -m "not speed"
+	@$(BIN)/pytest -q -n 2 --dist=worksteal -m "not speed" maskdata tests
+	@echo "== The pages of the documentation, each from its first block to its last in one process"
+	@$(BIN)/pytest -q docs README.md
 	@echo "== Benchmarks, small: they check that all contenders give the same batches, and print ratios"
 	@$(BIN)/pytest -q -s -m speed
 
