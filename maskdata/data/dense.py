@@ -88,22 +88,22 @@ class ToDense:
         for argument in (self.lengths, self.pad_values):
             for name in argument if isinstance(argument, Mapping) else ():
                 _check.feature("ToDense", {n: s for n, s in spec.items() if n in names}, name)
+        lengths, pad_values = {}, {}
         for name in names:
             levels = _check.ragged_feature("ToDense", spec, name).ragged_rank
             _check.new_features("ToDense", spec, (mask_name(name, i + 1) for i in range(levels)))
-            self._lengths_of(name, levels)
-            pad_constant("ToDense", name, self._pad_value_of(name), spec[name].dtype)
+            lengths[name] = self._lengths_of(name, levels)
+            pad_values[name] = pad_constant(
+                "ToDense", name, self._pad_value_of(name), spec[name].dtype
+            )
 
         def densify(element: Element) -> Element:
             dense = dict(element)
             for name in names:
-                feature = element[name]
                 dense[name], *masks = ragged_to_dense(
-                    feature,
-                    lengths=self._lengths_of(name, feature.ragged_rank),
-                    pad_value=pad_constant(
-                        "ToDense", name, self._pad_value_of(name), feature.dtype
-                    ),
+                    element[name],
+                    lengths=lengths[name],
+                    pad_value=pad_values[name],
                     side=self.side,
                     name=name,
                 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from maskdata.layers import AttachMask
 from maskdata.losses import TokenMean
+from tests.invariance.padding import pad, value_and_gradient
 
 CLASSES = 4
 LOSSES = {
@@ -44,22 +45,6 @@ def random_rows(kind, lengths, seed):
         weights = random.choice([0.0, 0.25, 1.0, 3.0], length)
         rows.append([x.astype("float32") for x in (y_true, y_pred, weights)])
     return rows
-
-
-def pad(rows, length, filling):
-    padded = np.full((len(rows), length, *rows[0].shape[1:]), filling, "float32")
-    for row, values in zip(padded, rows, strict=True):
-        row[: len(values)] = values
-    return padded
-
-
-def value_and_gradient(loss, y_true, y_pred, sample_weight=None, mask=None):
-    y_pred = tf.constant(y_pred)
-    with tf.GradientTape() as tape:
-        tape.watch(y_pred)
-        masked = y_pred if mask is None else AttachMask()([y_pred, mask])
-        value = loss(y_true, masked, sample_weight)
-    return value.numpy(), tape.gradient(value, y_pred).numpy()
 
 
 def on_one_unpadded_row(kind, rows, *, weighted):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from maskdata.layers import AttachMask
 from maskdata.metrics import TokenLoss, TokenWise
+from tests.invariance.padding import pad
 
 CLASSES = 4
 metrics = keras.metrics
@@ -67,13 +68,6 @@ def random_rows(name, lengths, seed, *, weighted):
         weights = random.choice([0.0, 0.25, 1.0, 3.0], length) if weighted else np.ones(length)
         rows.append((labels, random.dirichlet(np.ones(CLASSES), length), weights))
     return rows
-
-
-def pad(rows, length, filling):
-    padded = np.full((len(rows), length, *rows[0].shape[1:]), filling, "float32")
-    for row, values in zip(padded, rows, strict=True):
-        row[: len(values)] = values
-    return padded
 
 
 def update(metric, rows, length, filling, told_by):

@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from maskdata.layers import AttachMask
 from maskdata.losses import TokenMean
+from tests.invariance.padding import value_and_gradient
 
 RANDOM = np.random.default_rng(0)
 CLASSES = 3
@@ -50,15 +49,6 @@ IGNORED = {  # loss, labels, predictions, ignore_value, steps that it leaves
     "numbers": ("mse", with_gaps(NUMBERS, GAP), LOGITS, GAP, LABELS != 1),
     "NaNs": ("mse", with_gaps(NUMBERS, np.nan), LOGITS, [np.nan] * 3, LABELS != 1),
 }
-
-
-def value_and_gradient(loss, y_true, y_pred, sample_weight=None, mask=None):
-    y_pred = tf.constant(y_pred)
-    with tf.GradientTape() as tape:
-        tape.watch(y_pred)
-        masked = y_pred if mask is None else AttachMask()([y_pred, mask])
-        value = loss(y_true, masked, sample_weight)
-    return value.numpy(), tape.gradient(value, y_pred).numpy()
 
 
 @pytest.mark.parametrize("told_by", ["nothing else", "mask", "weights", "mask and weights"])
