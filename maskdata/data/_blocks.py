@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from maskdata.data._references import join_references, pack_rows
+
 Rows = Any
 """Any nest of tensors and ragged tensors that share their first axis, the rows."""
 
@@ -26,7 +28,13 @@ def take_rows(rows: Rows, indices: tf.Tensor) -> Rows:
 
 def join_rows(first: Rows, second: Rows) -> Rows:
     """Return the rows of `first`, then those of `second`."""
-    return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), first, second)
+    return tf.nest.map_structure(_join_features, first, second)
+
+
+def _join_features(first: Any, second: Any) -> Any:
+    if first.dtype == tf.variant:
+        return join_references(first, second)
+    return tf.concat([first, second], axis=0)
 
 
 def any_number_of_rows(spec: Any) -> Any:
@@ -71,10 +79,11 @@ Step = Callable[[Rows, tf.Tensor], tuple[Any, tf.Tensor]]
 def carry_rows(dataset: tf.data.Dataset, step: Step, who: str) -> tf.data.Dataset:
     """Scan over blocks, carrying the rows that `step` keeps over to the next block.
 
-    The rows at hand are the kept ones, then those of the new block. After the last block `step`
-    is called once more, with no new rows and the flag set.
+    The rows at hand are the kept ones, then those of the new block, heavy features packed
+    (`_references`). After the last block `step` is called once more, with no new rows and the flag set.
     """
-    spec = any_number_of_rows(dataset.element_spec)
+    blocks = _with_end_flag(dataset)
+    spec = any_number_of_rows(blocks.element_spec[0])
 
     def advance(state: list[tf.Tensor], block_and_flag: tuple[Rows, tf.Tensor]) -> Any:
         block, is_end = block_and_flag
@@ -85,7 +94,8 @@ def carry_rows(dataset: tf.data.Dataset, step: Step, who: str) -> tf.data.Datase
         return _flat(take_rows(rows, keep)), emitted
 
     advance_in_graph = tf.autograph.experimental.do_not_convert(advance)
-    return _with_end_flag(dataset, spec).scan(_flat(no_rows(spec)), advance_in_graph)
+    nothing = pack_rows(no_rows(dataset.element_spec), dataset.element_spec)
+    return blocks.scan(_flat(nothing), advance_in_graph)
 
 
 def _same_number_of_rows(block: Rows, who: str) -> tf.Operation | None:
@@ -102,12 +112,15 @@ def _flat(rows: Rows) -> tuple[tf.Tensor, ...]:
     return tuple(tf.nest.flatten(rows, expand_composites=True))
 
 
-def _with_end_flag(dataset: tf.data.Dataset, spec: Any) -> tf.data.Dataset:
-    """Pair each block with False, and end with no rows and True.
+def _with_end_flag(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Pack each block and pair it with False, and end with no rows and True.
 
     The end comes from an endless source: the tf.data service would give a source of one element
     to one worker only, and the rows that the others still carry would be lost in silence.
     """
-    blocks = map_blocks(dataset, lambda block: (block, False))
-    end = map_blocks(tf.data.Dataset.range(2**62).take(1), lambda _: (no_rows(spec), True))
+    spec = any_number_of_rows(dataset.element_spec)
+    blocks = map_blocks(dataset, lambda block: (pack_rows(block, spec), False))
+    end = map_blocks(
+        tf.data.Dataset.range(2**62).take(1), lambda _: (pack_rows(no_rows(spec), spec), True)
+    )
     return blocks.concatenate(end)

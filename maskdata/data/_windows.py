@@ -5,7 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from maskdata.data._blocks import Rows, carry_rows, map_blocks, take_rows
+from maskdata.data._blocks import Rows, any_number_of_rows, carry_rows, map_blocks, take_rows
+from maskdata.data._references import any_heavy, unpack_rows
 
 
 def batch_by_bucket(
@@ -17,16 +18,23 @@ def batch_by_bucket(
     who: str,
 ) -> tf.data.Dataset:
     """Return batches of rows of the same bucket, `batch_sizes[bucket]` rows each."""
+    spec = any_number_of_rows(dataset.element_spec)
     sizes = tf.constant(batch_sizes, tf.int64)
 
     def step(rows: Rows, is_end: tf.Tensor) -> tuple[tuple[Rows, tf.Tensor], tf.Tensor]:
         order, window_sizes, keep = plan_windows(
-            bucket_of(rows), sizes, flush=is_end, drop_remainder=drop_remainder
+            rows["bucket"], sizes, flush=is_end, drop_remainder=drop_remainder
         )
-        return (take_rows(rows, order), window_sizes), keep
+        return (take_rows(rows["rows"], order), window_sizes), keep
 
+    sorted_out = map_blocks(dataset, lambda rows: {"rows": rows, "bucket": bucket_of(rows)})
+    windows = carry_rows(sorted_out, step, who)
     same_size = batch_sizes[0] if drop_remainder and len(set(batch_sizes)) == 1 else None
-    return split_windows(carry_rows(dataset, step, who), num_rows=same_size)
+    if not any_heavy(spec):
+        return split_windows(windows, num_rows=same_size)
+    return map_blocks(
+        slice_windows(windows), lambda rows: set_num_rows(unpack_rows(rows, spec), same_size)
+    )
 
 
 def plan_windows(
@@ -109,6 +117,24 @@ def split_windows(windows: tf.data.Dataset, num_rows: int | None = None) -> tf.d
         return parted
     # What was dense comes out of `unbatch` as a ragged tensor of ragged rank 0: a map makes it dense.
     return map_blocks(parted, lambda rows: set_num_rows(rows, num_rows))
+
+
+def slice_windows(windows: tf.data.Dataset) -> tf.data.Dataset:
+    """Turn each (rows, window sizes) into one element a window, as `split_windows`, by slicing.
+
+    A traced call a window, where `unbatch` would copy; and it knows no references.
+    """
+
+    def slices(rows: Rows, sizes: tf.Tensor) -> tf.data.Dataset:
+        ends = tf.cumsum(sizes)
+        bounds = tf.data.Dataset.from_tensor_slices((ends - sizes, ends))
+        return bounds.map(
+            tf.autograph.experimental.do_not_convert(
+                lambda start, end: tf.nest.map_structure(lambda f: f[start:end], rows)
+            )
+        )
+
+    return windows.flat_map(tf.autograph.experimental.do_not_convert(slices))
 
 
 def set_num_rows(rows: Rows, num_rows: int | None) -> Rows:

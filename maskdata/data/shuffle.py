@@ -7,7 +7,14 @@ from typing import Any, final
 import tensorflow as tf
 
 from maskdata.data import _check
-from maskdata.data._blocks import carry_rows, map_blocks, num_rows, take_rows
+from maskdata.data._blocks import (
+    any_number_of_rows,
+    carry_rows,
+    map_blocks,
+    num_rows,
+    take_rows,
+)
+from maskdata.data._references import unpack_rows
 from maskdata.data._types import Element
 
 PHILOX = 1
@@ -24,8 +31,8 @@ class Shuffle:
     row. Each row gets a random time to leave, drawn as the buffer of tf.data would: a row stays
     for `buffer_size` rows on average, and a dataset of no more rows than that is shuffled evenly.
     The time is a function of seed, epoch and the row's number alone, so that the order does not depend
-    on the blocks or on the global seed. Rows that wait are carried in memory and copied once a block:
-    use blocks of at least a tenth of `buffer_size`.
+    on the blocks or on the global seed. Rows that wait are carried in memory: heavy ones (64 bytes a
+    step and more) by reference, others copied once a block: use blocks of at least a tenth of `buffer_size`.
 
     Args:
         buffer_size: Rows that wait, on average. With 1, nothing is mixed.
@@ -59,17 +66,15 @@ class Shuffle:
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Return the dataset with its rows mixed."""
-        _check.movable_rows("Shuffle", dataset)
+        spec = any_number_of_rows(_check.movable_rows("Shuffle", dataset))
         timed = tf.data.Dataset.zip((dataset, self._epoch_seeds())).scan(
             (tf.constant(0, tf.int64), tf.constant(-1, tf.int64)),
             tf.autograph.experimental.do_not_convert(self._time_rows),
         )
-        mixed = map_blocks(
-            carry_rows(timed, self._release_rows, who="Shuffle"), lambda rows: rows["rows"]
-        )
-        return mixed.filter(
+        mixed = carry_rows(timed, self._release_rows, who="Shuffle").filter(
             tf.autograph.experimental.do_not_convert(lambda rows: num_rows(rows) > 0)
         )
+        return map_blocks(mixed, lambda rows: unpack_rows(rows, spec))
 
     def _epoch_seeds(self) -> tf.data.Dataset:
         """Return an endless source whose first element is the seed of this pass over the data.
@@ -110,7 +115,7 @@ class Shuffle:
         is_due = is_end | (leaves_at < next_arrival)
         due = tf.where(is_due)[:, 0]
         order = tf.gather(due, tf.argsort(tf.gather(leaves_at, due), stable=True))
-        return take_rows(rows, order), tf.where(~is_due)[:, 0]
+        return take_rows(rows["rows"], order), tf.where(~is_due)[:, 0]
 
 
 def leaving_times(numbers: tf.Tensor, buffer_size: int, seed: tf.Tensor) -> tf.Tensor:
