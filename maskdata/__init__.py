@@ -11,9 +11,11 @@ from maskdata.data.tokenize import Tokenize
 from maskdata.data.vocabulary import Vocabulary
 from maskdata.data.lookup import Lookup
 from maskdata.data.rows import Truncate
+from maskdata.data.long_rows import DropLong, SplitLong
 from maskdata.data.shuffle import Shuffle
 
 # Blocks -> batches
+from maskdata.data.bucket_plan import plan_buckets
 from maskdata.data.batch import RaggedBatch, PaddedBatch
 from maskdata.data.bucket import BucketBySequenceLength
 from maskdata.data.count import CountBatches
@@ -39,7 +41,10 @@ __all__ = [
     "Vocabulary",
     "Lookup",
     "Truncate",
+    "DropLong",
+    "SplitLong",
     "Shuffle",
+    "plan_buckets",
     "RaggedBatch",
     "PaddedBatch",
     "BucketBySequenceLength",

@@ -12,7 +12,7 @@ from rich.table import Table
 from maskdata._progress import progress
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks, num_rows
-from maskdata.data._names import ROW_MASK, cut_name, mask_name, row_mask_name
+from maskdata.data._names import ROW_MASK, cut_name, mask_name, row_mask_name, window_name
 from maskdata.data._types import Element
 
 
@@ -53,6 +53,7 @@ class Description:
         batches: How many batches.
         rows: How many rows.
         filler_rows: How many more `FillRows` added.
+        windows_added: How many of the rows are there because `SplitLong` split a row.
         features: A `FeatureDescription` for each feature that has steps.
         rows_lost: Rows of `source` that are not in the dataset; None without a source.
     """
@@ -60,14 +61,16 @@ class Description:
     batches: int = 0
     rows: int = 0
     filler_rows: int = 0
+    windows_added: int = 0
     features: dict[str, FeatureDescription] = field(default_factory=dict)
     rows_lost: int | None = None
 
     def __rich__(self) -> Table:
         lost = "" if self.rows_lost is None else f", {self.rows_lost:,} rows lost"
         fillers = f", {self.filler_rows:,} filler rows" if self.filler_rows else ""
+        windows = f", {self.windows_added:,} rows added by splitting" if self.windows_added else ""
         table = Table(
-            title=f"{self.rows:,} rows in {self.batches:,} batches{lost}{fillers}",
+            title=f"{self.rows:,} rows in {self.batches:,} batches{lost}{windows}{fillers}",
             title_justify="left",
         )
         table.add_column("feature")
@@ -125,16 +128,18 @@ def describe(dataset: tf.data.Dataset, *, source: tf.data.Dataset | None = None)
     _check.dataset("describe", dataset)
     description = Description()
     measured = map_blocks(dataset, lambda *element: _measure(_by_name(*element)))
-    for rows, fillers, features in progress(measured, "Describing batches"):
+    for rows, fillers, windows, features in progress(measured, "Describing batches"):
         description.batches += 1
         description.rows += int(rows)
         description.filler_rows += int(fillers)
+        description.windows_added += int(windows)
         for name, numbers in features.items():
             _add(description.features.setdefault(name, FeatureDescription()), numbers)
     if source is not None:
         _check.blocks("describe", source)
         counted = map_blocks(source, num_rows).reduce(tf.constant(0, tf.int64), lambda a, b: a + b)
-        description.rows_lost = int(counted) - description.rows
+        rows_of_source = description.rows - description.windows_added
+        description.rows_lost = int(counted) - rows_of_source
     return description
 
 
@@ -160,10 +165,17 @@ def _by_name(x: Any, y: Any = None, sample_weight: Any = None) -> Element:
     return features
 
 
-def _measure(element: Element) -> tuple[tf.Tensor, tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
+Measured = tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, dict[str, tf.Tensor]]]
+"""Rows, filler rows, rows added by splitting, and what each feature holds."""
+
+
+def _measure(element: Element) -> Measured:
     measured = {}
+    is_added = tf.zeros([num_rows(element)], tf.bool)
     is_data = element.get(ROW_MASK, tf.ones([num_rows(element)], tf.bool))
     for name, feature in element.items():
+        if window_name(name) in element:
+            is_added |= element[window_name(name)] > 0
         masks = [mask_name(name, level) for level in (3, 2, 1) if mask_name(name, level) in element]
         if isinstance(feature, tf.RaggedTensor):
             shape = feature.bounding_shape(out_type=tf.int64)[: feature.ragged_rank + 1]
@@ -187,4 +199,5 @@ def _measure(element: Element) -> tuple[tf.Tensor, tf.Tensor, dict[str, dict[str
             "steps_cut": tf.reduce_sum(cut),
         }
     fillers = tf.math.count_nonzero(~is_data)
-    return num_rows(element) - fillers, fillers, measured
+    windows = tf.math.count_nonzero(is_added & is_data)
+    return num_rows(element) - fillers, fillers, windows, measured

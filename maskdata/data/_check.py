@@ -5,7 +5,7 @@ The form is `{Who}: {what must hold}, got {value!r}. {What to do.}`
 
 import difflib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -79,6 +79,16 @@ def increasing(who: str, argument: str, value: Any) -> None:
     integers(who, argument, value)
     if any(a >= b for a, b in itertools.pairwise(value)):
         refuse(who, f"{argument} must be strictly increasing", value, "Sort it and drop repeats.")
+
+
+def lengths(who: str, value: Any) -> None:
+    """Refuse anything but a mapping of features to lengths."""
+    if not isinstance(value, Mapping) or not value:
+        refuse(
+            who, "lengths must map features to lengths", value, "Pass {'tokens': 128}.", TypeError
+        )
+    for feature_name, length in value.items():
+        integer(who, f"lengths[{feature_name!r}]", length)
 
 
 # Datasets: when a transform is applied. Only the element_spec is read, no data.

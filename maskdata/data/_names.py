@@ -22,3 +22,8 @@ def row_mask_name(feature: str) -> str:
 def cut_name(feature: str) -> str:
     """Return the name of the feature that counts the steps cut from each row of `feature`."""
     return f"{feature}_cut"
+
+
+def window_name(feature: str) -> str:
+    """Return the name of the feature that numbers the windows of a row split by `feature`."""
+    return f"{feature}_window"

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._blocks import Rows, map_blocks, num_rows
-from maskdata.data._padding import Length, PadValue
+from maskdata.data._padding import Lengths, PadValue
 from maskdata.data._types import Spec
 from maskdata.data._windows import batch_by_bucket, set_num_rows
 from maskdata.data.dense import Side, ToDense
@@ -141,7 +141,7 @@ class PaddedBatch:
     drop_remainder: bool = False
     elements: Elements | None = None
     features: Sequence[str] | None = None
-    lengths: Length | Mapping[str, Length] = None
+    lengths: Lengths = None
     pad_values: PadValue | Mapping[str, PadValue] = 0
     side: Side = "right"
 

@@ -11,9 +11,12 @@ from maskdata.data._blocks import map_blocks
 from maskdata.data._names import mask_name
 from maskdata.data._padding import (
     Length,
+    Lengths,
     PadValue,
-    check_length,
+    check_lengths,
     check_pad_value,
+    features_of_lengths,
+    lengths_together,
     pad_constant,
     pad_rows,
 )
@@ -40,7 +43,10 @@ class ToDense:
         lengths: The padded length L in steps, for all features or as a mapping by feature.
             None: the longest row of the batch. An int: exactly this; a longer row is an error.
             A list: the smallest of these that fits, so that only a few shapes exist. For a
-            nested feature, a tuple with one of these for each ragged level.
+            nested feature, a tuple with one of these for each ragged level. In a mapping, a tuple
+            of features may have a list of tuples, `{("source", "target"): [(8, 12), (16, 20)]}`:
+            the first of these in which the longest row of every feature fits, so that the
+            lengths of several features together make only a few shapes.
         pad_values: What fills the padding, for all features or as a mapping by feature. 0 means
             the zero of the dtype: "" for strings, False for bools.
         side: Where the padding stands.
@@ -53,7 +59,8 @@ class ToDense:
         TypeError, ValueError: When built, for a bad argument; when applied, for a feature that
             is missing or not ragged, for a mask that would overwrite a feature, and for a
             pad value that the dtype cannot hold.
-        tf.errors.InvalidArgumentError: When read, for a row longer than its length.
+        tf.errors.InvalidArgumentError: When read, for a row longer than its length, and for features
+            whose longest rows fit together into none of their lengths.
 
     Example:
         >>> rows = md.from_rows({"tokens": [[7, 0, 9], [5]]})
@@ -67,15 +74,14 @@ class ToDense:
     """
 
     features: Sequence[str] | None = None
-    lengths: Length | Mapping[str, Length] = None
+    lengths: Lengths = None
     pad_values: PadValue | Mapping[str, PadValue] = 0
     side: Side = "right"
 
     def __post_init__(self) -> None:
         if self.features is not None:
             _check.names("ToDense", "features", self.features)
-        for name, length in _by_name("lengths", self.lengths):
-            check_length("ToDense", name, length)
+        check_lengths("ToDense", self.lengths)
         for name, value in _by_name("pad_values", self.pad_values):
             check_pad_value("ToDense", name, value)
         _check.one_of("ToDense", "side", self.side, get_args(Side))
@@ -85,9 +91,9 @@ class ToDense:
         spec = _check.blocks("ToDense", dataset)
         ragged = [name for name, s in spec.items() if isinstance(s, tf.RaggedTensorSpec)]
         names = ragged if self.features is None else self.features
-        for argument in (self.lengths, self.pad_values):
-            for name in argument if isinstance(argument, Mapping) else ():
-                _check.feature("ToDense", {n: s for n, s in spec.items() if n in names}, name)
+        with_pad_values = self.pad_values if isinstance(self.pad_values, Mapping) else ()
+        for name in (*features_of_lengths(self.lengths), *with_pad_values):
+            _check.feature("ToDense", {n: s for n, s in spec.items() if n in names}, name)
         lengths, pad_values = {}, {}
         for name in names:
             levels = _check.ragged_feature("ToDense", spec, name).ragged_rank
@@ -99,10 +105,12 @@ class ToDense:
 
         def densify(element: Element) -> Element:
             dense = dict(element)
+            together = lengths_together(element, self.lengths)
             for name in names:
+                outer, *inner = lengths[name]
                 dense[name], *masks = ragged_to_dense(
                     element[name],
-                    lengths=lengths[name],
+                    lengths=[together.get(name, outer), *inner],
                     pad_value=pad_values[name],
                     side=self.side,
                     name=name,

@@ -48,16 +48,7 @@ class Truncate:
     side: CutSide = "right"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lengths, Mapping) or not self.lengths:
-            _check.refuse(
-                "Truncate",
-                "lengths must map features to lengths",
-                self.lengths,
-                "Pass {'tokens': 128}.",
-                TypeError,
-            )
-        for name, length in self.lengths.items():
-            _check.integer("Truncate", f"lengths[{name!r}]", length)
+        _check.lengths("Truncate", self.lengths)
         _check.one_of("Truncate", "side", self.side, ("right", "left"))
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import maskdata as md
 from maskdata.data._names import mask_name
-from tests.strategies import Element, elements
+from maskdata.data._padding import lengths_together
+from tests.strategies import Element, elements, row_lengths
 
 Dense = Callable[[tf.data.Dataset], tf.data.Dataset]
 
@@ -80,3 +81,40 @@ def test_the_law_catches_a_broken_mask(broken: Dense) -> None:
     check_masks(element, md.ToDense(), "right")
     with pytest.raises(AssertionError):
         check_masks(element, broken, "right")
+
+
+def check_first_fit(choose: Any, choices: list[tuple[int, int]], *row_lengths: list[int]) -> None:
+    rows = {
+        name: tf.RaggedTensor.from_row_lengths(tf.zeros([sum(n)]), tf.constant(n, tf.int64))
+        for name, n in zip("ab", row_lengths, strict=True)
+    }
+    chosen = choose(rows, {("a", "b"): choices})
+    longest = [max(n, default=0) for n in row_lengths]
+    fitting = [choice for choice in choices if np.all(np.less_equal(longest, choice))]
+    assert (int(chosen["a"]), int(chosen["b"])) == fitting[0]
+
+
+lengths_of_two = st.lists(st.tuples(*[st.integers(1, 9)] * 2), max_size=5)
+
+
+@given(lengths_of_two, row_lengths, row_lengths)
+def test_lengths_together_are_the_first_that_fit(
+    choices: list[tuple[int, int]], a: list[int], b: list[int]
+) -> None:
+    check_first_fit(lengths_together, [*choices, (9, 9)], a, b)
+
+
+def _each_alone(rows: Element, lengths: Any) -> dict[str, int]:
+    ((names, choices),) = lengths.items()
+    longest = [int(tf.reduce_max(rows[name].row_lengths())) for name in names]
+    return {
+        name: min(n for n in of_name if n >= least)
+        for name, of_name, least in zip(names, zip(*choices, strict=True), longest, strict=True)
+    }
+
+
+def test_the_law_catches_lengths_chosen_one_by_one() -> None:
+    choices = [(2, 4), (4, 9), (8, 8)]
+    check_first_fit(lengths_together, choices, [1, 4], [3, 1])
+    with pytest.raises(AssertionError):
+        check_first_fit(_each_alone, choices, [1, 4], [3, 1])

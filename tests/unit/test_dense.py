@@ -1,5 +1,6 @@
 """ToDense: worked examples with answers computed by hand."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,86 @@ def test_zero_is_the_zero_of_every_dtype() -> None:
     rows = md.from_rows({"a": [["x"], []], "b": [[True], []], "c": [[1.5], []]})
     batch = dense(md.ToDense(pad_values=0), rows)
     assert (batch["a"][1], batch["b"][1], batch["c"][1]) == ([b""], [False], [0.0])
+
+
+PAIRS = md.from_rows({"source": [[1, 2, 3], [4]], "target": [["a"], ["b", "c"]], "n": [[5], [6]]})
+TOGETHER = {("source", "target"): [(2, 9), (3, 1), (8, 4), (9, 9)]}
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_lengths_of_features_together(side: Any) -> None:
+    batch = PAIRS.apply(md.ToDense(lengths=TOGETHER, side=side)).get_single_element()
+    shapes = {name: feature.shape.as_list() for name, feature in batch.items()}
+    assert shapes == {
+        **{name: [2, 8] for name in ("source", "source_mask")},
+        **{name: [2, 4] for name in ("target", "target_mask")},
+        **{name: [2, 1] for name in ("n", "n_mask")},
+    }
+    mask = [1, 1, 1, 0, 0, 0, 0, 0]
+    assert batch["source_mask"][0].numpy().tolist() == mask[:: 1 if side == "right" else -1]
+
+
+def test_lengths_together_beside_others() -> None:
+    lengths = {("source", "target"): [[4, 4]], "n": 3}
+    batch = dense(md.ToDense(lengths=lengths), PAIRS)
+    assert [len(batch[name][0]) for name in ("source", "target", "n")] == [4, 4, 3]
+    batch = PAIRS.apply(
+        md.ToDense(["n", "target"], {("n", "target"): [(1, 2)]})
+    ).get_single_element()
+    assert isinstance(batch["source"], tf.RaggedTensor)
+    assert batch["target"].shape == [2, 2]
+
+
+def test_no_rows_take_the_first_lengths() -> None:
+    none = PAIRS.map(lambda rows: {name: feature[:0] for name, feature in rows.items()})
+    batch = none.apply(md.ToDense(lengths=TOGETHER)).get_single_element()
+    assert (batch["source"].shape, batch["target"].shape) == ([0, 2], [0, 9])
+
+
+def test_nested_features_share_their_outer_length() -> None:
+    rows = md.from_rows({"chars": [[["a", "b"], ["c"]]], "ids": [[7, 8, 9]]})
+    batch = dense(md.ToDense(lengths={("chars", "ids"): [(2, 2), (3, 4)]}), rows)
+    assert batch["chars"] == [[[b"a", b"b"], [b"c", b""], [b"", b""]]]
+    assert batch["chars_mask_2"] == [[[True, True], [True, False], [False, False]]]
+    assert batch["ids"] == [[7, 8, 9, 0]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "words"),
+    [
+        ({("a", "b"): 3}, TypeError, "lengths[('a', 'b')] must be a list of tuples to choose from, got 3."),
+        ({("a", "b"): (3, 4)}, TypeError, "lengths[('a', 'b')] must be a list of tuples to choose from, got (3, 4)."),
+        ({("a", "b"): []}, TypeError, "lengths[('a', 'b')] must be a list of tuples to choose from, got []."),
+        ({("a", "b"): [3]}, TypeError, "the tuples of lengths[('a', 'b')] must be a list of ints, got 3."),
+        ({("a", "b"): [(3, 4, 5)]}, ValueError, "each of lengths[('a', 'b')] must have 2 lengths, got (3, 4, 5)."),
+        ({("a", "b"): [(3, 0)]}, ValueError, "each of the tuples of lengths[('a', 'b')] must be at least 1, got 0."),
+        ({("a", "b"): [(3, 4.0)]}, TypeError, "each of the tuples of lengths[('a', 'b')] must be an int, got 4.0."),
+        ({("a", "b"): [(3, 4), (3, 2)]}, ValueError, "each of lengths[('a', 'b')] must be longer in some feature than each one before it, got (3, 2)."),
+        ({("a", "b"): [(3, 4), (3, 4)]}, ValueError, "each of lengths[('a', 'b')] must be longer in some feature than each one before it, got (3, 4)."),
+        ({("a", "a"): [(3, 4)]}, ValueError, "each key of lengths must name each feature once, got ('a', 'a')."),
+        ({("a", 3): [(3, 4)]}, TypeError, "each key of lengths must be the name of a feature, got 3."),
+        ({(): [()]}, TypeError, "each key of lengths must list feature names, got ()."),
+        ({("a", "b"): [(3, 4)], "b": 3}, ValueError, "lengths must name each feature once, got ['a', 'b', 'b']."),
+    ],
+)  # fmt: skip
+def test_refused_lengths_together(lengths: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=re.escape(f"ToDense: {words}")):
+        md.ToDense(lengths=lengths)
+
+
+def test_lengths_together_name_ragged_features_that_are_padded() -> None:
+    with pytest.raises(ValueError, match=r"ToDense: no feature 'sauce'; .* Did you mean 'source'"):
+        PAIRS.apply(md.ToDense(lengths={("sauce", "target"): [(3, 4)]}))
+    with pytest.raises(ValueError, match="ToDense: no feature 'target'; the element has"):
+        PAIRS.apply(md.ToDense(["source"], lengths={("source", "target"): [(3, 4)]}))
+
+
+def test_rows_that_fit_into_no_lengths_together_are_refused_when_read() -> None:
+    too_short = PAIRS.apply(md.ToDense(lengths={("source", "target"): [(2, 9), (9, 1)]}))
+    words = (
+        "ToDense: the longest rows of source, target fit together into none of "
+        "lengths=[(2, 9), (9, 1)]. Cut them with Truncate, or add a longer choice. "
+        "The longest are:] [3 2]"
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match=re.escape(words)):
+        list(too_short)
