@@ -10,7 +10,7 @@ from maskdata.data.read import read_text, from_rows
 from maskdata.data.tokenize import Tokenize
 from maskdata.data.vocabulary import Vocabulary
 from maskdata.data.lookup import Lookup
-from maskdata.data.rows import Truncate
+from maskdata.data.rows import Truncate, NextStep
 from maskdata.data.long_rows import DropLong, SplitLong
 from maskdata.data.shuffle import Shuffle
 
@@ -41,6 +41,7 @@ __all__ = [
     "Vocabulary",
     "Lookup",
     "Truncate",
+    "NextStep",
     "DropLong",
     "SplitLong",
     "Shuffle",

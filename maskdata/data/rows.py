@@ -69,6 +69,57 @@ class Truncate:
         return map_blocks(dataset, cut)
 
 
+@final
+@dataclass(frozen=True)
+class NextStep:
+    """Make the target of each step: the step after it, in the same row.
+
+    Stage: blocks or ragged batches -> **the same, with targets for a language model**.
+
+    A row of `n` steps becomes one of `n - 1`: `feature` loses its last step, for which there is no
+    target, and `into` gets the steps from the second on. Rows of one step or none keep no step. Do it
+    before rows are packed or split: then no target lies in another row. Other features pass through
+    untouched.
+
+    Args:
+        feature: The ragged feature whose steps are to be foretold.
+        into: The name of the targets.
+
+    Shapes:
+        in: `feature` [N, (T), ...] ragged
+        out: `feature` [N, (T), ...] and `into` [N, (T), ...] ragged, one step shorter
+
+    Raises:
+        TypeError, ValueError: When built, for a bad argument; when applied, if `feature` is missing
+            or not ragged, or if `into` exists.
+
+    Example:
+        >>> rows = md.from_rows({"tokens": [[1, 2, 3], [4]]})
+        >>> block = rows.apply(md.NextStep("tokens", into="targets")).get_single_element()
+        >>> block["tokens"].to_list(), block["targets"].to_list()
+        ([[1, 2], []], [[2, 3], []])
+    """
+
+    feature: str
+    into: str
+
+    def __post_init__(self) -> None:
+        _check.name("NextStep", "feature", self.feature)
+        _check.name("NextStep", "into", self.into)
+
+    def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the dataset with targets."""
+        spec = _check.blocks("NextStep", dataset)
+        _check.ragged_feature("NextStep", spec, self.feature)
+        _check.new_features("NextStep", spec, [self.into])
+
+        def shift(element: Element) -> Element:
+            steps = element[self.feature]
+            return element | {self.feature: steps[:, :-1], self.into: steps[:, 1:]}
+
+        return map_blocks(dataset, shift)
+
+
 def truncate_rows(
     ragged: tf.RaggedTensor, length: int, side: CutSide = "right"
 ) -> tuple[tf.RaggedTensor, tf.Tensor]:
