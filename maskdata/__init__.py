@@ -18,6 +18,7 @@ from maskdata.data.shuffle import Shuffle
 from maskdata.data.bucket_plan import plan_buckets
 from maskdata.data.batch import RaggedBatch, PaddedBatch
 from maskdata.data.bucket import BucketBySequenceLength
+from maskdata.data.batch_plan import BatchPlan
 from maskdata.data.count import CountBatches
 from maskdata.data.dense import ToDense
 from maskdata.data.fill import FillRows
@@ -49,6 +50,7 @@ __all__ = [
     "RaggedBatch",
     "PaddedBatch",
     "BucketBySequenceLength",
+    "BatchPlan",
     "CountBatches",
     "ToDense",
     "FillRows",
