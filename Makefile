@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 help:
 	@echo "make demo     train the syntax highlighter on Python's own standard library"
 	@echo "make test     lint, types, every test, example and benchmark"
-	@echo "make bench    the speed table, alone on the machine"
+	@echo "make bench    measure speed against peers, alone on the machine; writes docs/performance.md"
 	@echo "make format   rewrite the sources in the house format"
 	@echo "make clean    remove .venv and build outputs"
 
@@ -42,11 +42,11 @@ test: lint
 	@$(BIN)/pytest -q -s -m speed
 
 bench: $(READY)
-	@$(BIN)/python -m tests.speed.text_pipeline
+	@$(BIN)/python -m tests.speed.bench
 
 format: $(READY)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

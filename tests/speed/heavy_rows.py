@@ -1,6 +1,6 @@
 """Heavy rows, such as audio: 200 to 2,000 steps by 80 floats, 350 kB a row on average.
 
-`python -m tests.speed.heavy_rows` prints the table of docs/performance.md.
+`python -m tests.speed.heavy_rows` prints the table of docs/performance.md alone.
 """
 
 import argparse
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
 
 import maskdata as md
+from tests.speed.performance_page import table
 
 BOUNDARIES = [400, 600, 800, 1000, 1200, 1400, 1600, 1800]
 BATCH_SIZES = [32, 24, 16, 14, 12, 10, 9, 8, 8]  # about 13,000 steps a batch
 BLOCK_SIZE = 64
+STOCK, OURS = "tf.data, row by row", "maskdata, from blocks"
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def maskdata_from_rows(recordings: Recordings) -> tf.data.Dataset:
 
 
 CONTENDERS: dict[str, Callable[[Recordings], tf.data.Dataset]] = {
-    "tf.data, row by row": stock,
-    "maskdata, from blocks": maskdata,
+    STOCK: stock,
+    OURS: maskdata,
     "maskdata, from single rows": maskdata_from_rows,
 }
 
@@ -109,19 +109,20 @@ def measure(recordings: Recordings, rounds: int) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def print_table(num_rows: int, passes: int, rounds: int) -> dict[str, float]:
+def compare(num_rows: int, passes: int, rounds: int) -> tuple[Recordings, dict[str, float]]:
+    """Check that all contenders give the same batches, then measure them."""
     recordings = record(num_rows, passes)
     assert_same_batches(Recordings(recordings.frames, 1))
-    seconds = measure(recordings, rounds)
-    title = f"{recordings.gigabytes:.1f} GB in {num_rows * passes:,} rows; median of {rounds}"
-    table = Table(title=title)
-    for column in ("pipeline", "GB a second", "times tf.data"):
-        table.add_column(column, justify="left" if column == "pipeline" else "right")
-    for name, time_taken in seconds.items():
-        times = seconds["tf.data, row by row"] / time_taken
-        table.add_row(name, f"{recordings.gigabytes / time_taken:.2f}", f"{times:.2f}")
-    Console(width=120).print(table)
-    return seconds
+    return recordings, measure(recordings, rounds)
+
+
+def table_of(recordings: Recordings, seconds: dict[str, float]) -> list[str]:
+    header = ["", "GB a second", "times tf.data"]
+    rows = [
+        [name, f"{recordings.gigabytes / taken:.2f}", f"{seconds[STOCK] / taken:.2f}"]
+        for name, taken in seconds.items()
+    ]
+    return table("lrr", header, rows)
 
 
 if __name__ == "__main__":
@@ -130,4 +131,5 @@ if __name__ == "__main__":
     parser.add_argument("--passes", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    print_table(arguments.rows, arguments.passes, arguments.rounds)
+    found = compare(arguments.rows, arguments.passes, arguments.rounds)
+    print("\n".join(table_of(*found)))

@@ -1,149 +1,108 @@
-"""From text to padded batches and masks: tf.data as people write it, against maskdata.
-
-`python -m tests.speed.text_pipeline` prints the table of docs/performance.md.
-"""
-
-import argparse
-import platform
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
+"""From text to padded batches and masks: maskdata, tf.data and what comes with it."""
 
 import keras
-import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
+import tensorflow_text
 
 import maskdata as md
-
-BOUNDARIES = [8, 12, 16, 20, 26, 34, 48, 80]
-BATCH_SIZES = [512, 340, 256, 204, 157, 120, 85, 51, 16]  # about 4096 slots a batch
-
-
-def write_text(path: Path, num_lines: int, num_words: int, seed: int = 0) -> md.Vocabulary:
-    """Write lines of about 24 words, lognormal lengths and Zipf words; return their vocabulary."""
-    rng = np.random.default_rng(seed)
-    words = np.array([f"w{n}" for n in range(num_words)])
-    lengths = np.clip(rng.lognormal(np.log(24) - 0.18, 0.6, num_lines).astype(int), 0, 256)
-    zipf = np.minimum(rng.zipf(1.2, lengths.sum()), num_words) - 1
-    ends = np.cumsum(lengths)
-    with path.open("w") as file:
-        for start, end in zip(ends - lengths, ends, strict=True):
-            file.write(" ".join(words[zipf[start:end]]) + "\n")
-    return md.Vocabulary(words.tolist())
+from tests.speed.contender import Contender, Epoch, for_one_length
+from tests.speed.rows import BATCH_SIZES, BOUNDARIES, Rows
+from tests.speed.tensorflow_epoch import TensorFlowEpoch, masked_by_values
 
 
-Pipeline = Callable[[Path, md.Vocabulary], tf.data.Dataset]
-
-
-def stock(path: Path, vocabulary: md.Vocabulary) -> tf.data.Dataset:
-    """tf.data the usual way: a map for each row, bucket_by_sequence_length, the mask from values."""
-    table = vocabulary.table()
-    rows = tf.data.TextLineDataset(str(path)).map(
-        lambda line: table.lookup(tf.strings.split(line)), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    return _stock_bucket(rows)
-
-
-def stock_in_blocks(path: Path, vocabulary: md.Vocabulary) -> tf.data.Dataset:
-    """Tokenising and looking up in blocks, but bucketing row by row."""
-    return _stock_bucket(floor(path, vocabulary).unbatch().map(lambda row: row))
-
-
-def _stock_bucket(rows: tf.data.Dataset) -> tf.data.Dataset:
-    batches = rows.bucket_by_sequence_length(
-        lambda row: tf.size(row), BOUNDARIES, BATCH_SIZES, padded_shapes=[None]
-    )
-    return batches.map(
-        lambda ids: {"text": ids, "text_mask": tf.not_equal(ids, 0)},
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).prefetch(tf.data.AUTOTUNE)
-
-
-def maskdata(path: Path, vocabulary: md.Vocabulary) -> tf.data.Dataset:
-    """maskdata: the same batches in the same order, masks from row lengths."""
+def maskdata_text(rows: Rows) -> Epoch:
+    """The batches of `tf.data, row by row` in the same order, masks from row lengths."""
     prepare = md.Chain(
-        md.Tokenize("text"),
-        md.Lookup("text", vocabulary),
-        md.BucketBySequenceLength("text", BOUNDARIES, BATCH_SIZES),
+        md.Tokenize("text", into="tokens"),
+        md.Lookup("tokens", md.Vocabulary(rows.words)),
+        md.BucketBySequenceLength("tokens", BOUNDARIES, BATCH_SIZES),
         md.ToDense(),
     )
-    return prepare(md.read_text(path)).prefetch(tf.data.AUTOTUNE)
+    return TensorFlowEpoch(prepare(md.read_text(rows.text)))
 
 
-def floor(path: Path, vocabulary: md.Vocabulary) -> tf.data.Dataset:
-    """Only the split and the lookup, in blocks of 4096: what no pipeline for this work can avoid."""
-    table = vocabulary.table()
+def lines(rows: Rows) -> tf.data.Dataset:
+    return tf.data.TextLineDataset(str(rows.text))
 
-    def ids(lines: tf.Tensor) -> tf.RaggedTensor:
-        tokens = tf.strings.split(lines)
+
+def row_by_row(rows: Rows) -> Epoch:
+    """tf.data the usual way: a map for each row, `bucket_by_sequence_length`."""
+    table = md.Vocabulary(rows.words).table()
+    single_rows = lines(rows).map(
+        lambda line: table.lookup(tf.strings.split(line)), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return _bucketed(single_rows)
+
+
+def tokens_in_blocks(rows: Rows) -> Epoch:
+    """tf.data, tokens looked up in blocks, but rows bucketed one by one."""
+    return _bucketed(_ids_in_blocks(rows).unbatch().map(lambda row: row))
+
+
+def _bucketed(single_rows: tf.data.Dataset) -> Epoch:
+    batches = single_rows.bucket_by_sequence_length(
+        lambda row: tf.size(row), BOUNDARIES, BATCH_SIZES, padded_shapes=[None]
+    )
+    return TensorFlowEpoch(masked_by_values(batches))
+
+
+def _ids_in_blocks(rows: Rows) -> tf.data.Dataset:
+    table = md.Vocabulary(rows.words).table()
+
+    def ids(block: tf.Tensor) -> tf.RaggedTensor:
+        tokens = tf.strings.split(block)
         return tokens.with_values(table.lookup(tokens.values))
 
-    lines = tf.data.TextLineDataset(str(path)).batch(4096)
-    return lines.map(ids, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return lines(rows).batch(4096).map(ids, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-CONTENDERS: dict[str, Pipeline] = {
-    "tf.data, row by row": stock,
-    "tf.data, tokens in blocks, bucket row by row": stock_in_blocks,
-    "maskdata": maskdata,
-    "split and lookup alone, in blocks (the floor)": floor,
-}
-
-
-def assert_same_batches(path: Path, vocabulary: md.Vocabulary) -> int:
-    """Check that all contenders give the same batches in the same order; return their number."""
-    ours = maskdata(path, vocabulary)
-    for other in (stock, stock_in_blocks):
-        num_batches = 0
-        for mine, theirs in zip(ours, other(path, vocabulary), strict=True):
-            for name in ("text", "text_mask"):
-                np.testing.assert_array_equal(mine[name], theirs[name])
-            num_batches += 1
-    return num_batches
-
-
-def measure(path: Path, vocabulary: md.Vocabulary, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each contender; they take turns in every round."""
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(rounds):
-        for name, pipeline in CONTENDERS.items():
-            dataset = pipeline(path, vocabulary)
-            start = time.perf_counter()
-            dataset.reduce(np.int64(0), lambda count, _: count + 1).numpy()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
-
-
-def print_table(num_lines: int, num_words: int, rounds: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "text.txt"
-        vocabulary = write_text(path, num_lines, num_words)
-        num_batches = assert_same_batches(path, vocabulary)
-        seconds = measure(path, vocabulary, rounds)
-    ours = seconds["maskdata"]
-    table = Table(
-        title=f"{num_lines:,} lines to {num_batches:,} identical batches, {num_words:,} words; "
-        f"median of {rounds}; TensorFlow {tf.__version__}, Keras {keras.__version__}, "
-        f"Python {platform.python_version()}"
+def text_vectorization(rows: Rows) -> Epoch:
+    """keras.io/api/layers/preprocessing_layers/text, in `map`, as recommended there."""
+    layer = keras.layers.TextVectorization(
+        standardize=None, split="whitespace", vocabulary=rows.words
     )
-    for column in ("pipeline", "seconds", "rows a second", "maskdata is faster by"):
-        table.add_column(column, justify="left" if column == "pipeline" else "right")
-    for name, time_taken in seconds.items():
-        table.add_row(
-            name, f"{time_taken:.2f}", f"{num_lines / time_taken:,.0f}", f"{time_taken / ours:.2f}"
-        )
-    Console(width=120).print(table)
-    return seconds
+    batches = lines(rows).shuffle(10_000).batch(rows.batch_size)
+    return TensorFlowEpoch(masked_by_values(batches.map(layer, tf.data.AUTOTUNE)))
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lines", type=int, default=200_000)
-    parser.add_argument("--words", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    print_table(arguments.lines, arguments.words, arguments.rounds)
+def pad_model_inputs(rows: Rows, batch_size: int) -> Epoch:
+    """tensorflow.org/text/guide/bert_preprocessing_guide, with words."""
+    table, tokenizer = md.Vocabulary(rows.words).table(), tensorflow_text.WhitespaceTokenizer()
+
+    def prepare(block: tf.Tensor) -> dict[str, tf.Tensor]:
+        tokens = tokenizer.tokenize(block)
+        ids = tokens.with_values(table.lookup(tokens.values))
+        ids, mask = tensorflow_text.pad_model_inputs(ids, max_seq_length=rows.longest)
+        return {"tokens": ids, "tokens_mask": mask}
+
+    batches = lines(rows).batch(batch_size)
+    return TensorFlowEpoch(batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE))
+
+
+OURS = "maskdata"
+STOCK = "tf.data, row by row"
+FLOOR = "split and lookup alone, in blocks"
+DISTRIBUTIONS = ["tensorflow", "keras", "tensorflow-text"]
+CONTENDERS = [
+    Contender(OURS, "the batches of the next two, in their order", {"": maskdata_text}),
+    Contender(STOCK, "mask from values", {"": row_by_row}),
+    Contender(
+        "tf.data, tokens in blocks, bucket row by row", "mask from values", {"": tokens_in_blocks}
+    ),
+    Contender(
+        "keras.layers.TextVectorization",
+        "shuffles; no buckets; mask from values",
+        {"": text_vectorization},
+    ),
+    Contender(
+        "tensorflow-text, pad_model_inputs",
+        "one length for all rows",
+        for_one_length(pad_model_inputs),
+    ),
+    Contender(
+        FLOOR,
+        "no batches: what no pipeline for this work can avoid",
+        {"": lambda rows: TensorFlowEpoch(_ids_in_blocks(rows))},
+        whole=False,
+    ),
+]

@@ -1,0 +1,36 @@
+"""A `tf.data.Dataset` of padded batches, read without leaving TensorFlow, as `fit` would."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tests.speed.contender import Batch
+
+
+class TensorFlowEpoch:
+    def __init__(self, batches: tf.data.Dataset, ids: str = "tokens", mask: str = "tokens_mask"):
+        self.dataset = batches.prefetch(tf.data.AUTOTUNE)
+        self.names = ids, mask
+
+    def read(self) -> None:
+        self.dataset.reduce(np.int64(0), lambda count, _: count + 1).numpy()
+
+    def batches(self) -> Iterator[Batch]:
+        ids, mask = self.names
+        for batch in self.dataset.as_numpy_iterator():
+            yield batch[ids], batch[mask]
+
+
+def masked_by_values(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The usual mask of padded ids, `Embedding(mask_zero=True)`: a step is data if it is not 0."""
+    return batches.map(
+        lambda ids: {"tokens": ids, "tokens_mask": tf.not_equal(ids, 0)},
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def assert_same_batches(ours: TensorFlowEpoch, theirs: TensorFlowEpoch) -> None:
+    for mine, other in zip(ours.batches(), theirs.batches(), strict=True):
+        for my_part, other_part in zip(mine, other, strict=True):
+            np.testing.assert_array_equal(my_part, other_part)
