@@ -1,0 +1,118 @@
+"""SegmentAttentionMask, SegmentPooling, SegmentRNN: refusals, shapes, backends, precision."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import maskdata
+from maskdata.layers import SegmentAttentionMask, SegmentPooling, SegmentRNN
+
+IDS = np.array([[1, 1, 2, 0], [1, 2, 3, 3]], "int32")
+SEGMENTS = np.array([[True, True, False], [True, True, True]])
+STEPS = np.arange(16, dtype="float32").reshape(2, 4, 2)
+
+REFUSED: list[tuple[Any, str]] = [
+    (lambda: SegmentAttentionMask()(tf.zeros([2, 3, 4])), "SegmentAttentionMask: segment ids must be [B, L], got [(2, 3, 4), (2, 3, 4)]."),
+    (lambda: SegmentAttentionMask(causal=True)([IDS, IDS]), "SegmentAttentionMask: causal must be False for two sequences, got True."),
+    (lambda: SegmentPooling("median"), "SegmentPooling: reduction must be one of ['mean', 'max', 'first', 'last'], got 'median'."),
+    (lambda: SegmentPooling()([STEPS, IDS]), "SegmentPooling: the input must be [steps [B, L, D], segment ids [B, L], segment mask [B, S]], got [(2, 4, 2), (2, 4)]."),
+    (lambda: SegmentRNN(keras.layers.LSTM(3)), "SegmentRNN: cell must be a recurrent cell, got <LSTM"),
+    (lambda: SegmentRNN(keras.layers.GRUCell(3, dropout=0.5)), "SegmentRNN: cell must have no dropout, got {'dropout': 0.5, 'recurrent_dropout': 0.0}. Put MaskedDropout"),
+    (lambda: SegmentRNN(keras.layers.GRUCell(3))([STEPS]), "SegmentRNN: the input must be [steps [B, L, D], segment ids [B, L]], got [(2, 4, 2)]."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_refusals(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        call()
+
+
+def test_a_query_sees_its_own_segment_and_padding_sees_nothing() -> None:
+    allowed = np.array(SegmentAttentionMask()(IDS)).astype(int)
+    assert allowed[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    memory = np.array([[1, 2, 2, 0, 0], [3, 0, 0, 0, 0]], "int32")
+    crossed = np.array(SegmentAttentionMask()([IDS, memory])).astype(int)
+    assert crossed.shape == (2, 4, 5)
+    assert crossed[1].tolist() == [[0] * 5, [0] * 5, [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("reduction", "expected"),
+    [
+        ("mean", [[1.0, 2.0], [4.0, 5.0], [0.0, 0.0]]),
+        ("max", [[2.0, 3.0], [4.0, 5.0], [0.0, 0.0]]),
+        ("first", [[0.0, 1.0], [4.0, 5.0], [0.0, 0.0]]),
+        ("last", [[2.0, 3.0], [4.0, 5.0], [0.0, 0.0]]),
+    ],
+)
+def test_a_segment_is_reduced_to_one_vector(reduction: Any, expected: list[list[float]]) -> None:
+    steps = STEPS.copy()
+    steps[0, 3] = 1e30  # padding
+    pooled = SegmentPooling(reduction)([steps, IDS, SEGMENTS])
+    assert np.array(pooled)[0].tolist() == expected
+
+
+def test_means_are_exact_in_half_precision() -> None:
+    steps = np.full((1, 4096, 1), 1 / 3, "float16")
+    layer = SegmentPooling("mean", dtype="mixed_float16")
+    pooled = layer([steps, np.ones((1, 4096), "int32"), np.ones((1, 1), bool)])
+    assert keras.backend.standardize_dtype(pooled.dtype) == "float16"
+    assert float(pooled[0, 0, 0]) == pytest.approx(1 / 3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "cell", [keras.layers.SimpleRNNCell, keras.layers.GRUCell, keras.layers.LSTMCell]
+)
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_each_segment_is_what_it_is_alone(cell: Any, *, go_backwards: bool) -> None:
+    layer = SegmentRNN(cell(3), go_backwards=go_backwards)
+    packed = np.array(layer([STEPS, IDS]))
+    for row, slots in ((0, slice(2)), (0, slice(2, 3)), (1, slice(1)), (1, slice(2, 4))):
+        alone = layer([STEPS[row : row + 1, slots], IDS[row : row + 1, slots]])
+        np.testing.assert_allclose(packed[row, slots], alone[0], atol=1e-6)
+    rnn = keras.layers.RNN(layer.cell, return_sequences=True, go_backwards=go_backwards)
+    stock = np.array(rnn(STEPS[1:, 2:]))[0]
+    np.testing.assert_allclose(packed[1, 2:], stock[::-1] if go_backwards else stock, atol=1e-6)
+
+
+PROGRAM = """
+import keras, numpy as np
+from tests.invariance import test_packed_models as packed
+from tests.unit.test_segment_layers import outputs_of
+assert keras.backend.backend() == "jax"
+np.savez("jax.npz", **outputs_of(packed))
+"""
+
+
+def outputs_of(packed: Any) -> dict[str, np.ndarray]:
+    """Return what each model gives for packed rows, with weights that depend on nothing else."""
+    features = packed.lay_out(packed.rows_to_pack(), 9)
+    found = {}
+    for name in packed.MODELS:
+        model = packed.build(name)
+        random = np.random.default_rng(0)
+        model.set_weights([random.normal(size=w.shape) * 0.3 for w in model.get_weights()])
+        outputs = np.array(model.predict({key: features[key] for key in model.input}, verbose=0))
+        found[name] = outputs[features["segment_mask" if "pooled" in name else "segment_ids"] > 0]
+    return found
+
+
+@pytest.mark.slow
+def test_the_same_on_the_jax_backend(tmp_path: pathlib.Path) -> None:
+    from tests.invariance import test_packed_models as packed
+
+    root = str(pathlib.Path(maskdata.__file__).parents[1])
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": root}
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, check=True)
+    on_jax = np.load(tmp_path / "jax.npz")
+    for name, expected in outputs_of(packed).items():
+        np.testing.assert_allclose(on_jax[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
