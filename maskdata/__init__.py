@@ -5,6 +5,7 @@ Padding and batching never change your result. Names stand in the order in which
 
 # Reading: text and rows in memory -> blocks of rows
 from maskdata.data.read import read_text, from_rows
+from maskdata.data.padded import FromPadded
 
 # Rows -> ids
 from maskdata.data.tokenize import Tokenize
@@ -38,6 +39,7 @@ from maskdata.describe import describe
 __all__ = [
     "read_text",
     "from_rows",
+    "FromPadded",
     "Tokenize",
     "Vocabulary",
     "Lookup",
