@@ -35,6 +35,8 @@ from maskdata.data.chain import Chain
 from maskdata import layers, losses, metrics
 from maskdata.compile_args import compile_args
 from maskdata.describe import describe
+from maskdata.audit import audit
+from maskdata import testing
 
 __all__ = [
     "read_text",
@@ -64,4 +66,6 @@ __all__ = [
     "metrics",
     "compile_args",
     "describe",
+    "audit",
+    "testing",
 ]

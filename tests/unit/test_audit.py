@@ -1,0 +1,291 @@
+"""audit: verdicts, the table, the page, and what it says of what it cannot judge."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from maskdata import layers as masked
+from maskdata.audit import audit
+from maskdata.audit.report import VERDICTS
+from maskdata.compile_args import compile_args
+from tests.invariance.planted_faults import batch, numbers, pooled, tagger, words
+
+layers = keras.layers
+# Said while the models are built.
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def _same_weights():
+    keras.utils.set_random_seed(1)
+
+
+def verdicts(report):
+    return {re.sub(r"_\d+$", "", call.name): call.verdict for call in report.calls}
+
+
+def test_every_verdict():
+    x, mask = keras.Input([None, 4], name="x"), keras.Input([None], name="x_mask")
+
+    def body(h):
+        h = masked.AttachMask(name="attach_again")([layers.Dense(4)(h), mask])
+        h = layers.SimpleRNN(4, return_sequences=True)(h)
+        first = h[:, 0]
+        dropped = layers.Conv1D(4, 2, padding="causal")(h)
+        largest = layers.GlobalMaxPooling1D()(dropped * 2.0)
+        return [first, largest, layers.Softmax()(h), layers.GlobalAveragePooling1D()(h)]
+
+    model = keras.Model([x, mask], body(masked.AttachMask()([x, mask])))
+    found = verdicts(audit(model, [batch()["numbers"], batch()["mask"]]))
+    assert found == {
+        "attach_mask": "makes",
+        "dense": "passes on",
+        "attach_again": "replaces",
+        "simple_rnn": "uses",
+        "get_item": "drops by design",
+        "conv1d": "drops with a warning",
+        "multiply": "no mask",
+        "global_max_pooling1d": "reads padding",
+        "softmax": "fails with a mask",
+        "global_average_pooling1d": "uses",
+    }
+    silent = audit(*words(lambda h: pooled(h * 2.0)))
+    assert set(found.values()) | set(verdicts(silent).values()) == set(VERDICTS)
+
+
+def test_problems_stand_in_the_order_of_calls_and_the_first_change_is_told():
+    report = audit(
+        *words(lambda h: layers.GlobalMaxPooling1D()(layers.Conv1D(3, 3, padding="same")(h)))
+    )
+    assert [problem.call.kind for problem in report.problems] == ["Conv1D", "GlobalMaxPooling1D"]
+    first = next(call for call in report.calls if call.change)
+    assert first is report.problems[0].call
+    assert 1e-3 < first.change == report.problems[0].change
+    assert f"{first.change:.2g}" in report.problems[0].what
+
+
+def test_several_calls_of_one_layer_are_judged_each_on_its_own():
+    dense, pool = layers.Dense(4), layers.GlobalMaxPooling1D()
+    report = audit(*words(lambda h: [pool(dense(h)), pool(layers.SimpleRNN(4)(dense(h))[:, None])]))
+    found = {call.verdict for call in report.calls if call.name == pool.name}
+    assert found == {"reads padding", "no mask"}
+
+
+def test_a_fault_that_changes_no_output_is_no_problem():
+    def body(h):
+        largest = layers.GlobalMaxPooling1D()(h)
+        nothing = 0.0 * layers.RepeatVector(1)(largest)
+        return pooled(masked.KeepMask(layers.Add())([h, nothing]))
+
+    report = audit(*words(body))
+    assert report.ok
+    assert verdicts(report)["global_max_pooling1d"] == "reads padding"
+
+
+def test_calls_inside_of_a_layer_of_your_own():
+    class Block(layers.Layer):
+        def __init__(self):
+            super().__init__(name="block")
+            self.dense, self.supports_masking = layers.Dense(4, name="inner"), True
+
+        def call(self, h):
+            return self.dense(h) - ops.max(h, axis=1, keepdims=True)
+
+    report = audit(*words(lambda h: pooled(Block()(h))))
+    depths = [(call.name.split(" (")[0], call.depth) for call in report.calls]
+    assert depths[2:6] == [("block", 0), ("inner", 1), ("max", 1), ("-", 1)]
+    (problem,) = report.problems
+    assert problem.name.startswith("max (test_audit.py:")
+
+
+def test_layers_that_are_advised_exist():
+    from maskdata.audit import _advice
+
+    tables = [value for value in vars(_advice).values() if isinstance(value, dict)]
+    lines = [line for table in tables for line in table.values() if isinstance(line, str)]
+    advised = set(re.findall(r"(?:maskdata\.layers\.|\b(?=Masked))(\w+)", " ".join(lines)))
+    assert len(advised) > 10
+    assert advised <= set(masked.__all__)
+
+
+def test_the_table_and_the_page(tmp_path):
+    model, x = words(lambda h: layers.GlobalMaxPooling1D(name="p-[b]-&")(h))
+    model.name = "<b>model"
+    report = audit(model, x)
+    text = str(report)
+    assert "<b>model: 1 problem (3 calls, 4 comparisons)" in text
+    assert re.search(r"3 │ p-\[b\]-& +│ GlobalMaxPooling1D │ yes +│ - +│ reads padding", text)
+    assert "* 3 p-[b]-&: reads padding: its values change by" in text
+    assert "Use maskdata.layers.MaskedGlobalMaxPooling1D." in text
+    page = report.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+    assert "<b>model" not in page
+    assert "&lt;b&gt;model" in page
+    assert "p-[b]-&amp;" in page
+    assert not re.search("https?:|src=|href=|<script", page)
+    assert "Use maskdata.layers.MaskedGlobalMaxPooling1D." in page
+
+
+def test_what_the_whole_is_compared_by():
+    model, x = words(tagger)
+    assert [q.why for q in audit(model, x).whole[1:]] == ["the model is not compiled with a loss"]
+    model.compile("sgd", "mse")
+    assert [q.why for q in audit(model, x).whole[1:]] == ["the batch has no labels"]
+    report = audit(model, (x, np.zeros((5, 6, 3)), batch()["weights"]))
+    assert [(q.name, q.ok) for q in report.whole] == [
+        ("outputs", True),
+        ("loss", True),
+        ("gradients", True),
+    ]
+
+
+def test_noise_of_training_is_told():
+    report = audit(*words(lambda h: tagger(layers.Dropout(0.5, name="noisy")(h))))
+    assert report.ok
+    assert any("In training the noise of noisy depends on" in note for note in report.notes)
+    for quiet in (masked.MaskedDropout(0.5), layers.SpatialDropout1D(0.5)):
+        report = audit(*words(lambda h, quiet=quiet: tagger(quiet(h))))
+        assert not any("noise" in note for note in report.notes), quiet
+
+
+def test_layers_that_are_random_in_inference_are_not_blamed():
+    class Noise(layers.Layer):
+        def __init__(self, draw):
+            super().__init__(name="noise")
+            self.draw, self.supports_masking = draw, True
+
+        def call(self, h):
+            return h + self.draw(ops.shape(h))
+
+    for draw in (keras.random.normal, tf.random.normal):
+        report = audit(*words(lambda h, draw=draw: layers.GlobalMaxPooling1D()(Noise(draw)(h))))
+        assert [problem.call.kind for problem in report.problems] == ["GlobalMaxPooling1D"]
+        assert any("random in inference too" in note for note in report.notes)
+        assert report.whole[0].why == "random in inference too"
+
+
+def test_code_that_is_no_keras_call_is_located_between_calls():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.attach, self.dense = masked.AttachMask(), layers.Dense(3, name="after")
+
+        def call(self, inputs):
+            h = self.attach(inputs)
+            return self.dense(h - tf.reduce_mean(h, axis=1, keepdims=True))
+
+    data = batch()
+    report = audit(Model(), [data["numbers"], data["mask"]])
+    (problem,) = report.problems
+    assert problem.name == "code before -"
+    assert "sees layers, keras.ops and operators" in problem.advice
+
+
+def test_code_after_the_last_call():
+    class Model(keras.Model):
+        def call(self, inputs):
+            return tf.reduce_max(inputs["x"], axis=1)
+
+    data = batch()
+    report = audit(Model(name="mine"), {"x": data["numbers"], "x_mask": data["mask"]})
+    assert [problem.name for problem in report.problems] == ["code of mine"]
+
+
+def test_a_graph_function_is_judged_as_a_whole():
+    class Centered(layers.Layer):
+        def __init__(self):
+            super().__init__(name="centered")
+            self.supports_masking = True
+
+        @tf.function
+        def call(self, h):
+            return h - tf.reduce_mean(h, axis=1, keepdims=True)
+
+    report = audit(*words(lambda h: pooled(Centered()(h))))
+    assert [problem.name for problem in report.problems] == ["centered"]
+
+
+def test_calls_that_depend_on_the_data_are_judged_as_a_whole():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__(name="mine")
+            self.attach = masked.AttachMask()
+
+        def build(self, shapes):
+            """Nothing: Keras would try the call with no data."""
+
+        def call(self, inputs):
+            h = self.attach(inputs)
+            return ops.tanh(h) if float(ops.max(ops.abs(h))) > 5 else h
+
+    data = batch()
+    report = audit(Model(), [data["numbers"], data["mask"]])
+    assert [problem.name for problem in report.problems] == ["code of mine"]
+    assert any("mine: makes other calls inside" in note for note in report.notes)
+
+
+def test_a_model_that_takes_one_length_only():
+    class Six(layers.Layer):
+        def call(self, h):
+            if h.shape[1] != 6:
+                raise RuntimeError("only six")
+            return ops.sum(h, axis=1)
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.attach, self.six = masked.AttachMask(), Six(name="six")
+
+        def call(self, inputs):
+            return self.six(self.attach(inputs))
+
+    data = batch()
+    report = audit(Model(), [data["numbers"], data["mask"]])
+    assert [problem.name.split(" (")[0] for problem in report.problems] == ["sum"]
+    assert len([n for n in report.notes if n.endswith("RuntimeError: only six in six.")]) == 3
+
+
+def test_nothing_could_be_tried():
+    model, x = words(pooled, steps=6)
+    full = {name: np.ones_like(array) for name, array in x.items()}
+    report = audit(model, full)
+    assert not report.ok
+    assert "no other padding could be tried" in report.problems[0].what
+    assert any("fixes the number of steps of ids" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_other_dtypes(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model, x = numbers(lambda h: tagger(layers.SimpleRNN(3, return_sequences=True)(h)))
+        wrong, _ = numbers(lambda h: layers.GlobalMaxPooling1D()(layers.Dense(4)(h)))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    data = batch()
+    model.compile("sgd", **compile_args("mse"))
+    assert audit(model, (x, np.ones([5, 6, 3]), data["weights"])).ok
+    assert not audit(wrong, x).ok
+
+
+@pytest.mark.filterwarnings("error")
+def test_warnings_of_masks_stay_inside_and_others_come_out():
+    model, x = words(lambda h: layers.TimeDistributed(layers.Dense(2))(h))
+    audit(model, x)
+
+    class Warns(layers.Layer):
+        def call(self, h):
+            import warnings
+
+            warnings.warn("mind the gap", stacklevel=1)
+            return h
+
+    model, x = words(layers.Dense(2))
+    with pytest.warns(UserWarning, match="mind the gap"):
+        audit(
+            keras.Sequential([Warns(), layers.Dense(2)]), batch()["numbers"], mask=batch()["mask"]
+        )
