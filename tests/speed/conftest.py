@@ -4,6 +4,9 @@ import pytest
 
 from tests.speed import rows
 
+# They run in environments of their own, which only `make bench` builds.
+collect_ignore = ["peers"]
+
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> rows.Rows:

@@ -249,7 +249,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "error", "words"), REFUSED, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("changes", "error", "words"), REFUSED, ids=[words for *_, words in REFUSED]
+)
 def test_refused(changes: dict[str, Any], error: type[Exception], words: str) -> None:
     arguments = {"lengths": LENGTHS, "num_buckets": 2, "batch_size": 4} | changes
     with pytest.raises(error, match=re.escape(words)) as caught:
