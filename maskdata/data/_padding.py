@@ -101,14 +101,10 @@ def pad_constant(who: str, name: str, value: PadValue, dtype: tf.DType) -> tf.Te
     """Return `value` as a scalar of `dtype`; refuse it if the dtype cannot hold it exactly."""
     if value == 0 and not isinstance(value, str | bytes):
         return tf.zeros([], dtype)
-    kinds = str | bytes if dtype == tf.string else int | float | np.number
-    fits = isinstance(value, kinds)
-    if fits and dtype != tf.string:
-        with np.errstate(all="ignore"):
-            stored = np.asarray(value).astype(dtype.as_numpy_dtype)
-        fits = bool(np.isfinite(stored.astype(np.float64))) and (
-            dtype.is_floating or dtype.is_complex or stored == value
-        )
+    if dtype == tf.string or isinstance(value, str | bytes):
+        fits = dtype == tf.string and isinstance(value, str | bytes)
+    else:
+        fits = abs(value) < math.inf and holds(dtype, value)
     if not fits:
         _check.refuse(
             who,
@@ -118,6 +114,17 @@ def pad_constant(who: str, name: str, value: PadValue, dtype: tf.DType) -> tf.Te
             TypeError,
         )
     return tf.constant(value, dtype)
+
+
+def holds(dtype: tf.DType, value: Any) -> bool:
+    """Whether a step of this dtype can have this number: floats are rounded, NaN and infinity stay."""
+    try:
+        with np.errstate(over="ignore"):
+            stored = np.array(value, dtype.as_numpy_dtype)
+    except (OverflowError, ValueError):
+        return False
+    rounds = dtype.is_floating or dtype.is_complex
+    return bool(np.isfinite(stored) == (abs(value) < math.inf) if rounds else stored == value)
 
 
 def pad_rows(

@@ -1,13 +1,11 @@
 """Dense rows -> which of their steps are padding."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from maskdata.data import _check
-from maskdata.data._padding import PadValue
+from maskdata.data._padding import PadValue, holds
 from maskdata.data._types import Element, Spec
 
 
@@ -65,22 +63,11 @@ def pad_value_of(name: str, value: PadValue, dtype: tf.DType) -> tf.Tensor:
     if dtype == tf.string or isinstance(value, str | bytes):
         fits = dtype == tf.string and isinstance(value, str | bytes)
     else:
-        fits = _holds(dtype, value)
+        fits = holds(dtype, value)
     if not fits:
         must = f"the pad value of {name!r} must be a value of dtype {dtype.name}"
         _check.refuse("FromPadded", must, value, f"Pass pad_value={{{name!r}: ...}}.", TypeError)
     return tf.constant(value, dtype)
-
-
-def _holds(dtype: tf.DType, value: Any) -> bool:
-    """Return whether a step can have this number: floats are rounded, NaN and infinity stay."""
-    try:
-        with np.errstate(over="ignore"):
-            stored = np.array(value, dtype.as_numpy_dtype)
-    except (OverflowError, ValueError):
-        return False
-    rounds = dtype.is_floating or dtype.is_complex
-    return bool(np.isfinite(stored) == np.isfinite(value) if rounds else stored == value)
 
 
 def has_value(dense: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

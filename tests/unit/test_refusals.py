@@ -151,6 +151,7 @@ APPLIED: list[tuple[Any, tf.data.Dataset, type[Exception], str]] = [
     (md.ToDense(pad_values="x"), ROWS, TypeError, "ToDense: the pad value of 'tokens' must be a value of dtype int32, got 'x'. Pass pad_values={'tokens': ...}."),
     (md.ToDense(pad_values=0.5), ROWS, TypeError, "ToDense: the pad value of 'tokens' must be a value of dtype int32, got 0.5."),
     (md.ToDense(pad_values=2**40), ROWS, TypeError, "ToDense: the pad value of 'tokens' must be a value of dtype int32, got 1099511627776."),
+    (md.ToDense(pad_values=2**70), ROWS, TypeError, "ToDense: the pad value of 'tokens' must be a value of dtype int32, got 1180591620717411303424."),
     (md.ToDense(), ROWS.map(lambda rows: rows | {"tokens_mask": rows["label"]}), ValueError, "ToDense: must not overwrite feature 'tokens_mask', got TensorSpec("),
     (md.ToKeras(x="tokens"), ROWS, ValueError, "ToKeras: feature 'tokens' must be dense, got RaggedTensorSpec("),
     (md.ToKeras(x="text"), ROWS, TypeError, "ToKeras: feature 'text' must hold numbers, got TensorSpec("),
