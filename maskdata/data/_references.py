@@ -20,7 +20,7 @@ HEAVY_ROW = 4096
 def is_heavy(spec: Any) -> bool:
     """Whether rows of this spec are worth a reference.
 
-    >>> frames = tf.RaggedTensorSpec([None, None, 80], tf.float32)
+    >>> frames = tf.RaggedTensorSpec([None, None, 80], tf.float32, ragged_rank=1)
     >>> tokens = tf.RaggedTensorSpec([None, None], tf.int64)
     >>> md.data._references.is_heavy(frames), md.data._references.is_heavy(tokens)
     (True, False)
