@@ -6,6 +6,13 @@ Padding and batching never change your result. Names stand in the order in which
 # Reading: text and rows in memory -> blocks of rows
 from maskdata.data.read import read_text, from_rows
 from maskdata.data.padded import FromPadded
+from maskdata.data.arrow.jsonl import read_jsonl
+from maskdata.data.arrow.parquet import read_parquet
+from maskdata.data.arrow.table import from_arrow
+from maskdata.data.tfrecord.read import read_tfrecord
+from maskdata.data.tfrecord.write import write_tfrecord
+from maskdata.data.tfrecord.manifest import read_manifest
+from maskdata.data.tfrecord.check import check_tfrecord
 
 # Rows -> ids
 from maskdata.data.tokenize import Tokenize
@@ -42,6 +49,13 @@ __all__ = [
     "read_text",
     "from_rows",
     "FromPadded",
+    "read_jsonl",
+    "read_parquet",
+    "from_arrow",
+    "read_tfrecord",
+    "write_tfrecord",
+    "read_manifest",
+    "check_tfrecord",
     "Tokenize",
     "Vocabulary",
     "Lookup",

@@ -21,7 +21,7 @@ class Spans(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """Vectors in flat `values`: each has its entries at `offsets` from where it starts."""
+    """Vectors, or matrices, in flat `values`: each has its entries at `offsets` from where it starts."""
 
     values: tf.Tensor
     offsets: tf.Tensor
@@ -54,7 +54,8 @@ def gather(column: Column, rows: tf.Tensor) -> Any:
             steps = tf.ragged.range(tf.gather(starts, rows), tf.gather(limits, rows), stride)
             return steps.with_values(gather(values, steps.values))
         case Vectors(values, offsets):
-            return tf.gather(values, rows[:, None] + offsets)
+            starts = tf.reshape(rows, [-1, *[1] * offsets.shape.rank])
+            return tf.gather(values, starts + offsets)
         case _:
             return tf.gather(column, rows)
 

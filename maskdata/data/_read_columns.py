@@ -66,7 +66,7 @@ def _of_mapping(who: str, rows: Any, ragged: Sequence[str]) -> dict[str, Column]
 def _of_feature(who: str, name: str, feature: Any) -> Column:
     _check.name(who, "each name of rows", name)
     if type(feature).__module__.startswith("pyarrow."):
-        from maskdata.data._arrow import column_of_arrow  # pyarrow is an extra
+        from maskdata.data.arrow._columns import column_of_arrow  # pyarrow is an extra
 
         return column_of_arrow(who, name, feature)
     if isinstance(feature, np.ndarray) and feature.dtype != object:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "maskdata"
-DATA = sorted((PACKAGE / "data").glob("*.py"))
+DATA = sorted((PACKAGE / "data").rglob("*.py"))
 KERAS = [
     *(PACKAGE / name for name in ("losses.py", "metrics.py", "_masks.py", "compile_args.py")),
     *(
@@ -35,7 +35,7 @@ def of_package(names: set[str], package: str) -> set[str]:
     return {name for name in names if name == package or name.startswith(package + ".")}
 
 
-@pytest.mark.parametrize("path", DATA, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DATA, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_data_half_imports_no_keras(path: Path) -> None:
     assert not of_package(imports(path), "keras")
     assert not of_package(imports(path), "maskdata.layers") | of_package(
@@ -59,6 +59,8 @@ def test_every_module(path: Path) -> None:
     assert len(text.splitlines()) <= 250, "one idea a file"
 
 
-@pytest.mark.parametrize("path", [p for p in DATA if p.name[0] != "_"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [p for p in DATA if p.name[0] != "_"], ids=lambda path: str(path.relative_to(PACKAGE))
+)
 def test_the_first_line_of_a_data_module_is_its_arrow(path: Path) -> None:
     assert "->" in path.read_text().splitlines()[0]

@@ -32,3 +32,16 @@ def test_two_processes_end_where_one_process_ends() -> None:
     )
     assert len(apart) == 2
     assert max(float(distance) for distance in apart) < 1e-6
+
+
+@pytest.mark.slow
+def test_rows_go_through_files_and_a_changed_byte_costs_one_row() -> None:
+    printed = run("shards.py")
+    in_files = re.findall(r"rows-0000\d-of-00004.tfrecord │ ([\d,]+)", printed)
+    num_rows = sum(int(number.replace(",", "")) for number in in_files)
+    (planned,) = re.findall(r"(\d+) batches are planned", printed)
+    ((steps, first, last),) = re.findall(r"(\d+) optimizer steps.*: (\S+) (\S+)", printed)
+    assert int(steps) == 2 * int(planned)
+    assert float(last) < float(first)
+    assert f"{num_rows - 1:,} rows can be read, 1 lost" in printed
+    assert f"The other {num_rows - 1:,} rows can be read." in printed

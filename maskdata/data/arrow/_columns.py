@@ -1,6 +1,7 @@
 """An Arrow array -> a column, in the memory that Arrow has it in: a mapped file is not read."""
 
 import ctypes
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._columns import Column, Spans, Vectors
+from maskdata.data.arrow._blocks import to_feature
+from maskdata.data.arrow._nulls import refuse_nulls
+from maskdata.data.arrow._types import is_list, is_number, is_vector, spec_of_type
 
 ALIGNMENT = 64
 """Bytes. TensorFlow ends the process if the memory of a tensor does not begin at a multiple."""
@@ -26,25 +30,20 @@ def column_of_arrow(who: str, name: str, array: Any) -> Column:
         remedy = "Of a table, pass dict(zip(table.column_names, table.columns))."
         _check.refuse(who, must, type(array), remedy, TypeError)
     chunked = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    spec_of_type(who, name, array.type)  # refuses what TensorFlow does not have
+    refuse_nulls(who, name, chunked)
     chunks = chunked.chunks or [chunked.combine_chunks()]
-    if _is_list(array.type):
-        return _spans(who, name, chunks, array.type)
-    _check_no_nulls(who, name, chunks)
-    if not _is_vector(array.type):
-        return _copied(who, name, chunks)
-    vectors = _copied(who, name, [chunk.flatten() for chunk in chunks])
-    return tf.reshape(vectors, [-1, array.type.list_size])
+    return _spans(chunks, array.type) if is_list(array.type) else _copied(chunks)
 
 
-def _spans(who: str, name: str, chunks: Sequence[Any], kind: Any) -> Spans:
-    _check_no_nulls(who, name, chunks)
+def _spans(chunks: Sequence[Any], kind: Any) -> Spans:
     offsets = [np.asarray(chunk.offsets, np.int64) for chunk in chunks]
     steps = [
         chunk.values.slice(of_chunk[0], of_chunk[-1] - of_chunk[0])
         for chunk, of_chunk in zip(chunks, offsets, strict=True)
     ]
-    values, begins = _steps(who, name, steps, kind.value_type)
-    stride = int(values.offsets.shape[0]) if isinstance(values, Vectors) else 1
+    values, begins = _steps(steps, kind.value_type)
+    stride = math.prod(values.offsets.shape) if isinstance(values, Vectors) else 1
     bounds = [(o - o[0]) * stride + begin for o, begin in zip(offsets, begins, strict=True)]
     return Spans(
         tf.constant(np.concatenate([of_chunk[:-1] for of_chunk in bounds])),
@@ -54,29 +53,24 @@ def _spans(who: str, name: str, chunks: Sequence[Any], kind: Any) -> Spans:
     )
 
 
-def _steps(who: str, name: str, chunks: Sequence[Any], kind: Any) -> tuple[Column, Sequence[int]]:
+def _steps(chunks: Sequence[Any], kind: Any) -> tuple[Column, Sequence[int]]:
     """Return what is in lists as a column, and where in it each chunk begins."""
-    if _is_list(kind):
-        return _spans(who, name, chunks, kind), _begins(chunks)
-    _check_no_nulls(who, name, chunks)
-    if not _is_vector(kind):
-        return _values(who, name, chunks, kind)
-    parts = [chunk.flatten() for chunk in chunks]
-    values, begins = _values(who, name, parts, kind.value_type)
-    return Vectors(values, tf.range(kind.list_size, dtype=tf.int64)), begins
-
-
-def _values(
-    who: str, name: str, chunks: Sequence[Any], kind: Any
-) -> tuple[tf.Tensor, Sequence[int]]:
-    """Return flat values as one tensor, and where in it each chunk begins."""
-    _check_no_nulls(who, name, chunks)
-    return _shared(chunks, kind) or (_copied(who, name, chunks), _begins(chunks))
+    if is_list(kind):
+        return _spans(chunks, kind), _begins(chunks)
+    shape: list[int] = []
+    while is_vector(kind):
+        shape.append(kind.list_size)
+        chunks, kind = [chunk.flatten() for chunk in chunks], kind.value_type
+    values, begins = _shared(chunks, kind) or (_copied(chunks), _begins(chunks))
+    if not shape:
+        return values, begins
+    offsets = tf.reshape(tf.range(math.prod(shape), dtype=tf.int64), shape)
+    return Vectors(values, offsets), begins
 
 
 def _shared(chunks: Sequence[Any], kind: Any) -> tuple[tf.Tensor, Sequence[int]] | None:
     """Return the memory of which all chunks are parts as a tensor, if TensorFlow can use it."""
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    if not is_number(kind):
         return None
     buffers = [chunk.buffers()[1] for chunk in chunks]
     roots = {root.address: root for root in map(_root, buffers) if root.size}
@@ -110,29 +104,9 @@ def _as_tensor(buffer: Any, dtype: Any) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def _copied(who: str, name: str, chunks: Sequence[Any]) -> tf.Tensor:
-    try:
-        return tf.constant(np.concatenate([c.to_numpy(zero_copy_only=False) for c in chunks]))
-    except (TypeError, ValueError, pa.ArrowException):
-        must, remedy = f"{name!r} must hold numbers, bools or strings", "Cast it with pyarrow."
-        _check.refuse(who, must, str(chunks[0].type), remedy, TypeError)
-        raise AssertionError from None
+def _copied(chunks: Sequence[Any]) -> tf.Tensor:
+    return tf.concat([to_feature(chunk) for chunk in chunks], axis=0)
 
 
 def _begins(chunks: Sequence[Any]) -> Sequence[int]:
     return np.cumsum([0, *map(len, chunks)])[:-1].tolist()  # type: ignore[no-any-return]
-
-
-def _is_list(kind: Any) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_vector(kind: Any) -> bool:
-    return bool(pa.types.is_fixed_size_list(kind))
-
-
-def _check_no_nulls(who: str, name: str, chunks: Sequence[Any]) -> None:
-    nulls = sum(chunk.null_count for chunk in chunks)
-    if nulls:
-        remedy = "Fill them with pyarrow.compute.fill_null, or leave their rows out."
-        _check.refuse(who, f"{name!r} must have no nulls", nulls, remedy)

@@ -1,0 +1,1 @@
+"""Blocks -> a directory of TFRecord files with a manifest -> blocks: nothing is lost unseen."""
