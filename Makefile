@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 help:
 	@echo "make demo     train the syntax highlighter on Python's own standard library"
 	@echo "make test     lint, types, every test, example and benchmark"
-	@echo "make bench    measure speed against peers, alone on the machine; writes docs/performance.md"
+	@echo "make bench    measure speed against peers, alone on the machine; writes the tables of the docs"
 	@echo "make format   rewrite the sources in the house format"
 	@echo "make clean    remove .venv and build outputs"
 
@@ -43,6 +43,8 @@ test: lint
 
 bench: $(READY)
 	@$(BIN)/python -m tests.speed.bench
+	@$(BIN)/python -m tests.speed.packing
+	@$(BIN)/python -m tests.speed.files
 
 format: $(READY)
 	@$(BIN)/ruff format .

@@ -27,6 +27,8 @@ from maskdata.data.bucket_plan import plan_buckets
 from maskdata.data.batch import RaggedBatch, PaddedBatch
 from maskdata.data.bucket import BucketBySequenceLength
 from maskdata.data.batch_plan import BatchPlan
+from maskdata.data.pack import Pack
+from maskdata.data.unpack import unpack
 from maskdata.data.count import CountBatches
 from maskdata.data.dense import ToDense
 from maskdata.data.fill import FillRows
@@ -69,6 +71,8 @@ __all__ = [
     "PaddedBatch",
     "BucketBySequenceLength",
     "BatchPlan",
+    "Pack",
+    "unpack",
     "CountBatches",
     "ToDense",
     "FillRows",

@@ -5,14 +5,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
 import tensorflow as tf
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from maskdata._progress import progress
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks, num_rows
-from maskdata.data._names import ROW_MASK, cut_name, mask_name, row_mask_name, window_name
+from maskdata.data._names import (
+    ROW_MASK,
+    SEGMENT_MASK,
+    cut_name,
+    mask_name,
+    positions_name,
+    row_mask_name,
+    window_name,
+)
+from maskdata.data._packed_rows import PackedRows, sample_lengths
 from maskdata.data._types import Element
 
 
@@ -29,6 +39,7 @@ class FeatureDescription:
         steps_cut: Steps that `Truncate` removed.
         lengths: The padded length of each batch, in order.
         shapes: How many batches there are of each shape.
+        row_lengths: How many rows there are of each length; empty if nested or packed.
     """
 
     steps: int = 0
@@ -37,11 +48,21 @@ class FeatureDescription:
     steps_cut: int = 0
     lengths: list[int] = field(default_factory=list)
     shapes: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    row_lengths: Counter[int] = field(default_factory=Counter)
 
     @property
     def padding(self) -> float:
         """The share of the slots that is padding."""
         return 1 - self.steps / self.slots if self.slots else 0.0
+
+    @property
+    def packed(self) -> PackedRows | None:
+        """What `Pack` would make of the rows, in packed rows of the longest length; about."""
+        if not self.steps or not self.row_lengths:
+            return None
+        lengths, counts = np.array(sorted(self.row_lengths.items()), np.int64).T
+        sample, longest = sample_lengths(lengths[None], counts), (max(self.row_lengths),)
+        return PackedRows.estimate(sample, longest, num_rows=int(counts.sum()), steps=self.steps)
 
 
 @final
@@ -51,7 +72,7 @@ class Description:
 
     Attributes:
         batches: How many batches.
-        rows: How many rows.
+        rows: How many rows; of packed rows, how many segments.
         filler_rows: How many more `FillRows` added.
         windows_added: How many of the rows are there because `SplitLong` split a row.
         features: A `FeatureDescription` for each feature that has steps.
@@ -65,7 +86,7 @@ class Description:
     features: dict[str, FeatureDescription] = field(default_factory=dict)
     rows_lost: int | None = None
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> Group:
         lost = "" if self.rows_lost is None else f", {self.rows_lost:,} rows lost"
         fillers = f", {self.filler_rows:,} filler rows" if self.filler_rows else ""
         windows = f", {self.windows_added:,} rows added by splitting" if self.windows_added else ""
@@ -87,7 +108,12 @@ class Description:
                 f"{feature.empty_rows:,}",
                 f"{feature.steps_cut:,}",
             )
-        return table
+        alike: dict[str, list[str]] = {}
+        for name, feature in self.features.items():
+            if packed := feature.packed:
+                pairs = sum(n * rows * length**2 for (rows, length), n in feature.shapes.items())
+                alike.setdefault(packed.compare(feature.slots, pairs), []).append(name)
+        return Group(table, *(f"{', '.join(names)} {words}" for words, names in alike.items()))
 
     def __str__(self) -> str:
         console = Console(file=io.StringIO(), width=100)
@@ -102,7 +128,8 @@ def describe(dataset: tf.data.Dataset, *, source: tf.data.Dataset | None = None)
     Stage: blocks, batches, or what `ToKeras` gives -> **a description**.
 
     A feature has steps if it is ragged, or if its mask stands beside it; targets have those steps
-    whose weight is not 0. Nothing of the dataset is changed.
+    whose weight is not 0. The table also tells about how full `Pack` would make packed rows of the
+    longest length, and whether that pays. Nothing of the dataset is changed.
 
     Args:
         dataset: The batches, as dicts or as the tuples of `ToKeras`.
@@ -151,6 +178,7 @@ def _add(feature: FeatureDescription, numbers: dict[str, tf.Tensor]) -> None:
     feature.slots += int(numbers["shape"].numpy().prod())
     feature.lengths.append(shape[1])
     feature.shapes[shape] += 1
+    feature.row_lengths.update(numbers["row_lengths"].numpy().tolist())
 
 
 def _by_name(x: Any, y: Any = None, sample_weight: Any = None) -> Element:
@@ -170,9 +198,12 @@ Measured = tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, dict[str, tf.Tensor]
 
 
 def _measure(element: Element) -> Measured:
+    """Measure one element; the rows of packed rows are their segments, [B, S]."""
     measured = {}
-    is_added = tf.zeros([num_rows(element)], tf.bool)
-    is_data = element.get(ROW_MASK, tf.ones([num_rows(element)], tf.bool))
+    is_packed = SEGMENT_MASK in element
+    has_rows = tf.ones([num_rows(element)], tf.bool)
+    is_data = tf.cast(element.get(SEGMENT_MASK, element.get(ROW_MASK, has_rows)), tf.bool)
+    is_added = tf.zeros_like(is_data)
     for name, feature in element.items():
         if window_name(name) in element:
             is_added |= element[window_name(name)] > 0
@@ -180,24 +211,40 @@ def _measure(element: Element) -> Measured:
         if isinstance(feature, tf.RaggedTensor):
             shape = feature.bounding_shape(out_type=tf.int64)[: feature.ragged_rank + 1]
             steps = tf.cast(feature.nested_row_splits[-1][-1], tf.int64)
-            empty = feature.row_lengths() == 0
+            row_lengths = feature.row_lengths()
+            empty_rows = tf.math.count_nonzero(row_lengths == 0)
         elif masks:
             mask = tf.cast(element[masks[0]], tf.bool)
             shape = tf.shape(mask, tf.int64)
-            has_steps = element.get(
-                row_mask_name(name), tf.reduce_any(mask, axis=range(1, mask.shape.rank))
-            )
-            steps = tf.math.count_nonzero(tf.boolean_mask(mask, has_steps))
-            empty = is_data & ~has_steps
+            if is_packed:
+                steps = tf.math.count_nonzero(mask)
+                row_lengths = tf.zeros([0], tf.int64)
+                empty_rows = _empty_segments(element, name, is_data)
+            else:
+                found = tf.math.count_nonzero(mask, axis=range(1, mask.shape.rank))
+                found = tf.where(element.get(row_mask_name(name), True), found, 0)
+                steps = tf.reduce_sum(found)
+                row_lengths = tf.boolean_mask(found, is_data)
+                empty_rows = tf.math.count_nonzero(row_lengths == 0)
         else:
             continue
         cut = element.get(cut_name(name), tf.zeros([], tf.int64))
         measured[name] = {
             "steps": steps,
             "shape": shape,
-            "empty_rows": tf.math.count_nonzero(empty),
+            "empty_rows": empty_rows,
             "steps_cut": tf.reduce_sum(cut),
+            "row_lengths": row_lengths if shape.shape[0] == 2 else row_lengths[:0],
         }
-    fillers = tf.math.count_nonzero(~is_data)
+    rows = tf.math.count_nonzero(is_data)
+    fillers = tf.zeros([], tf.int64) if is_packed else num_rows(element) - rows
     windows = tf.math.count_nonzero(is_added & is_data)
-    return num_rows(element) - fillers, fillers, windows, measured
+    return rows, fillers, windows, measured
+
+
+def _empty_segments(element: Element, name: str, is_data: tf.Tensor) -> tf.Tensor:
+    """Return how many segments have no step in a feature; 0 if it has no steps of segments."""
+    if positions_name(name) not in element or mask_name(name) not in element:
+        return tf.zeros([], tf.int64)
+    is_first = tf.cast(element[mask_name(name)], tf.bool) & (element[positions_name(name)] == 0)
+    return tf.math.count_nonzero(is_data) - tf.math.count_nonzero(is_first)

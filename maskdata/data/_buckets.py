@@ -6,8 +6,11 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
-from rich.console import Console
+import numpy as np
+from rich.console import Console, Group
 from rich.table import Table
+
+from maskdata.data._packed_rows import PackedRows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,12 +61,14 @@ class BucketPlan:
         features: All features that are padded, `feature` among them; empty for a plain array.
         buckets: A `Bucket` for each, the shortest first.
         histogram: Pairs of a length of `feature` and how many rows have it, the shortest first.
+        sample: The row lengths of each feature of at most 4,096 rows, for the estimate of `packed`.
     """
 
     feature: str | None
     features: tuple[str, ...]
     buckets: tuple[Bucket, ...]
     histogram: tuple[tuple[int, int], ...] = field(repr=False)
+    sample: tuple[tuple[int, ...], ...] = field(repr=False)
 
     @property
     def longest(self) -> tuple[int, ...]:
@@ -103,6 +108,15 @@ class BucketPlan:
         """How many padded lengths there are; the last batch of each may also have fewer rows."""
         return len(self.buckets)
 
+    @property
+    def packed(self) -> PackedRows:
+        """What `Pack` would make of the same rows, in packed rows of the longest lengths; about."""
+        longest = tuple(map(max, zip(*(bucket.lengths for bucket in self.buckets), strict=True)))
+        num_rows = sum(bucket.rows for bucket in self.buckets)
+        steps = sum(bucket.steps for bucket in self.buckets)
+        sample = np.array(self.sample, np.int64)
+        return PackedRows.estimate(sample, longest, num_rows=num_rows, steps=steps)
+
     def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the lengths, the buckets and the padding of each; write it to `path` if given.
 
@@ -115,7 +129,7 @@ class BucketPlan:
             figure.savefig(path)
         return figure
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> Group:
         rows = sum(bucket.rows for bucket in self.buckets)
         by = f" by {self.feature}" if self.feature else ""
         title = f"{rows:,} rows in {self.num_batches:,} batches of {self.num_shapes} lengths{by}"
@@ -135,7 +149,9 @@ class BucketPlan:
                 f"{bucket.num_batches:,}",
                 f"{bucket.padding:.1%}",
             )
-        return table
+        slots = sum(bucket.slots for bucket in self.buckets)
+        pairs = sum(b.rows * sum(length**2 for length in b.lengths) for b in self.buckets)
+        return Group(table, "All rows " + self.packed.compare(slots, pairs))
 
     def __str__(self) -> str:
         console = Console(file=io.StringIO(), width=100)

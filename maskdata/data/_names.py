@@ -27,3 +27,21 @@ def cut_name(feature: str) -> str:
 def window_name(feature: str) -> str:
     """Return the name of the feature that numbers the windows of a row split by `feature`."""
     return f"{feature}_window"
+
+
+def segment_ids_name(feature: str) -> str:
+    """Return the name of the feature that tells to which segment each packed step belongs.
+
+    >>> segment_ids_name("tokens"), positions_name("tokens")
+    ('tokens_segment_ids', 'tokens_positions')
+    """
+    return f"{feature}_segment_ids"
+
+
+def positions_name(feature: str) -> str:
+    """Return the name of the feature that numbers the steps of each segment of `feature`."""
+    return f"{feature}_positions"
+
+
+SEGMENT_MASK = "segment_mask"
+"""Which segments of a packed row are rows of the data, and which were filled."""

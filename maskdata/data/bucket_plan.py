@@ -11,6 +11,7 @@ from maskdata.data import _check
 from maskdata.data._buckets import Bucket, BucketPlan
 from maskdata.data._budget import Budget, Cost, sum_of_lengths
 from maskdata.data._least_padding import Floats, Ints, least_padding
+from maskdata.data._packed_rows import sample_lengths
 from maskdata.data._row_lengths import row_lengths
 
 __all__ = ["Bucket", "BucketPlan", "plan_buckets"]
@@ -35,8 +36,9 @@ def plan_buckets(
     is a value: `plan.feature`, `plan.bucket_boundaries` and `plan.bucket_batch_sizes` are the arguments
     of `BucketBySequenceLength`, `plan.lengths` is that of `ToDense`, which then gives one padded length
     for each bucket. `plan.efficiency` is the share of real steps, `plan.num_batches` the batches
-    of an epoch; `print(plan)` is a table of it, `plan.plot()` a figure. An empty row counts as one
-    step, because it is padded. The time grows with the square of the number of different lengths:
+    of an epoch; `print(plan)` is a table of it, `plan.plot()` a figure. `plan.packed` tells about how
+    full `Pack` would make packed rows of the longest length, and the table whether that pays. An
+    empty row counts as one step, because it is padded. The time grows with the square of the number of different lengths:
     tell `length_multiple_of` if there are more than ten thousand.
 
     Args:
@@ -126,9 +128,16 @@ def plan_buckets(
             Bucket(tuple(n), float(c), int(b), int(r), int(s)) for n, c, b, r, s in columns
         ),
         histogram=_histogram(true_lengths[deciding]),
+        sample=_sample(true_lengths),
     )
 
 
 def _histogram(lengths: Ints) -> tuple[tuple[int, int], ...]:
     distinct, rows = np.unique(lengths, return_counts=True)
     return tuple(zip(distinct.tolist(), rows.tolist(), strict=True))
+
+
+def _sample(lengths: Ints) -> tuple[tuple[int, ...], ...]:
+    ordered = lengths[:, np.lexsort(lengths)]
+    sampled = sample_lengths(ordered, np.ones(lengths.shape[1], np.int64))
+    return tuple(map(tuple, sampled.tolist()))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks, num_rows
-from maskdata.data._names import ROW_MASK, mask_name, row_mask_name
+from maskdata.data._names import ROW_MASK, SEGMENT_MASK, mask_name, row_mask_name
 from maskdata.data._types import Element
 
 
@@ -34,8 +34,8 @@ class FillRows:
             `name_row_mask` [B] bool
 
     Raises:
-        TypeError, ValueError: When built, for a bad argument; when applied, for ragged features and
-            if `row_mask` exists.
+        TypeError, ValueError: When built, for a bad argument; when applied, for ragged features,
+            for packed batches and if `row_mask` exists.
 
     Example:
         >>> rows = md.from_rows({"tokens": [[5, 6], [], [7]]})
@@ -64,6 +64,9 @@ class FillRows:
                 _check.refuse(
                     "FillRows", f"feature {name!r} must be dense", found, "Apply ToDense first."
                 )
+        if SEGMENT_MASK in spec:
+            remedy = "A packed batch always has batch_size rows: make that a multiple."
+            _check.refuse("FillRows", "batches must not be packed", sorted(spec), remedy)
         padded = [name for name in spec if mask_name(name) in spec]
         _check.new_features("FillRows", spec, [ROW_MASK, *map(row_mask_name, padded)])
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks
-from maskdata.data._names import ROW_MASK, mask_name, row_mask_name
+from maskdata.data._names import ROW_MASK, SEGMENT_MASK, mask_name, row_mask_name
 from maskdata.data._types import Element, Spec
 
 Features = str | Sequence[str] | Mapping[str, str]
@@ -26,7 +26,8 @@ class ToKeras:
     it does not declare may read the wrong tensor. Bool features become int8, because bool
     tensors make `fit` fail under MirroredStrategy (Keras 3.15). Weights become float32 of the
     loss's shape and are 0 wherever the mask of the targets is False, whatever they hold there. After
-    `FillRows` the rows that it added get weight 0, also if no weights are asked for.
+    `FillRows` the rows that it added get weight 0, also if no weights are asked for; so do, after
+    `Pack`, the segments that are no rows of the data.
 
     Keras must know the number of batches, or it takes one optimizer step too many in each epoch: a
     dataset that does not know it gives a warning.
@@ -113,9 +114,10 @@ class ToKeras:
         """Return target key -> feature with its weights, for the targets that have some."""
         given = self.sample_weight
         asked = {"": given} if isinstance(given, str) else dict(given or {})
-        if ROW_MASK in spec:
+        rows_that_count = next((mask for mask in (ROW_MASK, SEGMENT_MASK) if mask in spec), None)
+        if rows_that_count is not None:
             for key, target in _by_key(self.y).items():
-                asked[key] = asked.get(key) or _step_mask(spec, target) or ROW_MASK
+                asked[key] = asked.get(key) or _step_mask(spec, target) or rows_that_count
         return {key: name for key, name in asked.items() if name is not None}
 
 

@@ -1,5 +1,6 @@
 """The examples run as a reader would run them, and end where they say."""
 
+import math
 import re
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(name: str) -> str:
-    command = [sys.executable, str(EXAMPLES / name)]
+def run(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
@@ -45,3 +46,25 @@ def test_rows_go_through_files_and_a_changed_byte_costs_one_row() -> None:
     assert float(last) < float(first)
     assert f"{num_rows - 1:,} rows can be read, 1 lost" in printed
     assert f"The other {num_rows - 1:,} rows can be read." in printed
+
+
+@pytest.mark.slow
+def test_packed_batches_have_less_padding_and_the_model_learns() -> None:
+    printed = run("pack_language_model.py", "--bytes", "60000")
+    lines = [line.split("│")[1:-1] for line in printed.splitlines() if "│" in line]
+    table = {name.strip(): [cell.strip(" %") for cell in cells] for name, *cells in lines}
+    packed_steps, packed_padding, *_, packed_loss = table["packed"]
+    steps, padding, *_, loss = table["in buckets"]
+    assert int(packed_steps) <= int(steps)
+    assert float(packed_padding) < float(padding)
+    assert float(packed_loss) == pytest.approx(float(loss), rel=0.1)
+    assert float(packed_loss) < math.log(256)  # what guessing costs
+
+
+@pytest.mark.slow
+def test_every_row_comes_from_the_workers_of_the_service() -> None:
+    printed = run("service.py")
+    assert "2,000 of 2,000 rows came from 2 workers" in printed
+    accuracies = re.findall(r"accuracy (\S+)%", printed)
+    assert len(accuracies) == 3
+    assert float(accuracies[-1]) > 99

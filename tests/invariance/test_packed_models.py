@@ -13,52 +13,58 @@ import maskdata as md
 from maskdata import layers
 
 VOCABULARY, WIDTH, CLASSES = 11, 8, 3
-Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
-"""Inputs, labels and weights."""
+INPUTS = {
+    "tokens": "int32",
+    "tokens_positions": "int32",
+    "tokens_segment_ids": "int32",
+    "segment_mask": "bool",
+}
+Features = dict[str, tf.Tensor]
 
 
-def rows_to_pack() -> list[list[np.ndarray]]:
-    """Return packed rows, each a list of rows: a full one, a single one, one of one step."""
+def rows_for(name: str) -> tf.data.Dataset:
+    """Return rows, one of them of a single step, with what the model shall say of them."""
     random = np.random.default_rng(0)
-    return [
-        [random.integers(0, VOCABULARY, n) for n in of_row] for of_row in ([3, 4, 2], [5], [1, 6])
-    ]
+    tokens = [random.integers(0, VOCABULARY, n, "int32") for n in (3, 4, 2, 5, 1, 6)]
+    labels = [row.sum() % CLASSES for row in tokens]
+    rows = md.from_rows({"tokens": tokens, "labels": labels})
+    if name == "causal language model":
+        return rows.apply(md.NextStep("tokens", into="targets"))
+    return rows.map(lambda row: row | {"targets": (3 * row["tokens"] + 1) % VOCABULARY})
 
 
-def lay_out(packed_rows: list[list[np.ndarray]], length: int) -> dict[str, np.ndarray]:
-    """Return the packed rows as dense features; the padding holds a legal id that is not 0."""
-    shape = (len(packed_rows), length)
-    features = {name: np.zeros(shape, "int32") for name in ("segment_ids", "positions", "targets")}
-    features["tokens"] = np.full(shape, 7, "int32")
-    features["segment_mask"] = np.zeros((len(packed_rows), max(map(len, packed_rows))), bool)
-    features["labels"] = np.zeros(features["segment_mask"].shape, "int32")
-    for number, rows in enumerate(packed_rows):
-        start = 0
-        for segment, row in enumerate(rows):
-            slots = slice(start, start := start + len(row))
-            features["tokens"][number, slots] = row
-            features["targets"][number, slots] = np.roll(row, -1)
-            features["segment_ids"][number, slots] = segment + 1
-            features["positions"][number, slots] = np.arange(len(row))
-            features["segment_mask"][number, segment] = True
-            features["labels"][number, segment] = row.sum() % CLASSES
-    return features
+def packed(rows: tf.data.Dataset, length: int) -> Features:
+    """Return the rows in three packed rows; the padding holds a legal id that is not 0."""
+    lengths, pad_values = {"tokens": length, "targets": length}, {"tokens": 7}
+    pack = md.Pack(lengths, batch_size=3, method="first_fit", pad_values=pad_values)
+    return rows.apply(pack).get_single_element()
 
 
-def last_step_of_segment(features: dict[str, np.ndarray]) -> np.ndarray:
-    ids = features["segment_ids"]
-    return ids != np.roll(np.pad(ids, [[0, 0], [0, 1]]), -1, axis=1)[:, :-1]
+def alone(rows: tf.data.Dataset) -> Features:
+    """Return each row in a row of its own, without `Pack`."""
+    batch = rows.apply(md.ToDense()).get_single_element()
+    mask = tf.cast(batch["tokens_mask"], tf.int32)
+    return batch | {
+        "tokens_segment_ids": mask,
+        "tokens_positions": tf.cumsum(mask, axis=1, exclusive=True),
+        "labels": batch["labels"][:, None],
+        "segment_mask": tf.ones_like(batch["labels"][:, None], tf.bool),
+    }
 
 
 def embedded(inputs: dict[str, Any]) -> Any:
     tokens = stock.Embedding(VOCABULARY, WIDTH)(inputs["tokens"])
-    places = stock.Embedding(16, WIDTH)(inputs["positions"])
-    return layers.AttachMask()([stock.Add()([tokens, places]), inputs["segment_ids"]])
+    places = stock.Embedding(16, WIDTH)(inputs["tokens_positions"])
+    return layers.AttachMask()([stock.Add()([tokens, places]), inputs["tokens_segment_ids"]])
 
 
 def attend(inputs: dict[str, Any], attention: Any, *, causal: bool, with_mask: bool = True) -> Any:
     h = embedded(inputs)
-    mask = layers.SegmentAttentionMask(causal=causal)(inputs["segment_ids"]) if with_mask else None
+    mask = (
+        layers.SegmentAttentionMask(causal=causal)(inputs["tokens_segment_ids"])
+        if with_mask
+        else None
+    )
     found = attention(2, 4)(h, h, attention_mask=mask)
     return layers.KeepMask(stock.LayerNormalization())(stock.Add()([h, found]))
 
@@ -81,7 +87,7 @@ def language_model(inputs: dict[str, Any], **options: Any) -> Any:
 def classifier(inputs: dict[str, Any], **options: Any) -> Any:
     h = attend(inputs, stock.MultiHeadAttention, causal=False, **options)
     pooled = [
-        layers.SegmentPooling(kind)([h, inputs["segment_ids"], inputs["segment_mask"]])
+        layers.SegmentPooling(kind)([h, inputs["tokens_segment_ids"], inputs["segment_mask"]])
         for kind in ("mean", "max", "first", "last")
     ]
     return stock.Dense(CLASSES)(stock.Concatenate()(pooled))
@@ -91,7 +97,7 @@ def recurrent(inputs: dict[str, Any]) -> Any:
     h = embedded(inputs)
     for go_backwards in (False, True):
         rnn = layers.SegmentRNN(stock.GRUCell(WIDTH), go_backwards=go_backwards)
-        h = rnn([h, inputs["segment_ids"]])
+        h = rnn([h, inputs["tokens_segment_ids"]])
     return stock.Dense(VOCABULARY)(h)
 
 
@@ -106,41 +112,26 @@ MODELS: dict[str, Callable[..., Any]] = {
 
 def build(name: str, **options: Any) -> keras.Model:
     keras.utils.set_random_seed(1)
-    inputs = {
-        feature: keras.Input(
-            [None], dtype="bool" if feature == "segment_mask" else "int32", name=feature
-        )
-        for feature in ("tokens", "positions", "segment_ids", "segment_mask")
-    }
+    inputs = {name: keras.Input([None], dtype=dtype, name=name) for name, dtype in INPUTS.items()}
     return keras.Model(inputs, MODELS[name](inputs, **options))
 
 
-def batch_for(name: str, packed_rows: list[list[np.ndarray]], length: int) -> Batch:
-    features = lay_out(packed_rows, length)
-    weights = (features["segment_ids"] > 0).astype("float32")
-    if name == "pooled classifier":
-        return features, features["labels"], features["segment_mask"].astype("float32")
-    if name == "causal language model":
-        weights *= ~last_step_of_segment(features)  # the next row is not for this one to guess
-    return features, features["targets"], weights
-
-
-def loss_and_gradients(model: keras.Model, batch: Batch) -> tuple[float, list[np.ndarray]]:
-    features, labels, weights = batch
+def loss_and_gradients(model: keras.Model, features: Features) -> tuple[float, list[np.ndarray]]:
+    is_pooled = model.output.shape[-1] == CLASSES
+    targets, weights = ("labels", "segment_mask") if is_pooled else ("targets", "targets_mask")
     loss_of = md.losses.TokenMean(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    inputs = {key: tf.constant(features[key]) for key in model.input}
     with tf.GradientTape() as tape:
-        loss = loss_of(labels, model(inputs), sample_weight=weights)
+        outputs = model({name: features[name] for name in INPUTS})
+        loss = loss_of(features[targets], outputs, sample_weight=features[weights])
     found = tape.gradient(loss, model.trainable_variables)
     return float(loss), [tf.convert_to_tensor(gradient).numpy() for gradient in found]
 
 
 def check_packing_changes_nothing(model: keras.Model, name: str) -> None:
-    packed = rows_to_pack()
-    alone = [[row] for rows in packed for row in rows]
-    loss, gradients = loss_and_gradients(model, batch_for(name, alone, 6))
+    rows = rows_for(name)
+    loss, gradients = loss_and_gradients(model, alone(rows))
     for length in (9, 12):
-        packed_loss, packed_gradients = loss_and_gradients(model, batch_for(name, packed, length))
+        packed_loss, packed_gradients = loss_and_gradients(model, packed(rows, length))
         assert packed_loss == pytest.approx(loss, rel=1e-5)
         for mine, expected in zip(packed_gradients, gradients, strict=True):
             np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
@@ -172,6 +163,6 @@ def test_models_for_packed_rows_are_saved_and_reloaded(name: str, tmp_path: Any)
     model = build(name)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
-    features = lay_out(rows_to_pack(), 9)
-    inputs = {key: tf.constant(features[key]) for key in model.input}
+    features = packed(rows_for(name), 9)
+    inputs = {name: features[name] for name in INPUTS}
     np.testing.assert_array_equal(model(inputs), reloaded(inputs))

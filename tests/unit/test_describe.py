@@ -75,3 +75,36 @@ def test_the_table() -> None:
 def test_a_dataset_of_tensors_has_no_features_with_steps() -> None:
     numbers = tf.data.Dataset.range(6).batch(4)
     assert md.describe(numbers).rows == 6
+
+
+def test_rows_of_packed_rows_are_counted() -> None:
+    rows = md.from_rows({"tokens": [[1, 2, 3], [4, 5], [], [6, 7, 8, 9]], "label": [0, 1, 2, 3]})
+    packed = rows.apply(md.Pack({"tokens": 5}, batch_size=2, method="first_fit"))
+    described = md.describe(packed, source=rows)
+    assert (described.batches, described.rows, described.rows_lost) == (1, 4, 0)
+    tokens = described.features["tokens"]
+    assert (tokens.steps, tokens.slots, tokens.empty_rows) == (9, 10, 1)
+    assert tokens.shapes == {(2, 5): 1}
+    dropped = rows.apply(md.Pack({"tokens": 5}, 3, method="first_fit", drop_remainder=True))
+    assert md.describe(dropped, source=rows).rows_lost == 4
+
+
+def test_windows_and_steps_cut_of_packed_rows_are_counted() -> None:
+    rows = md.from_rows({"tokens": [[1, 2, 3], [4, 5, 6, 7, 8]]})
+    split = rows.apply(md.Pack({"tokens": 2}, batch_size=3, method="concat_then_split"))
+    described = md.describe(split, source=rows)
+    assert (described.rows, described.windows_added, described.rows_lost) == (5, 3, 0)
+    cut = rows.apply(md.Truncate({"tokens": 2})).apply(md.Pack({"tokens": 2}, batch_size=2))
+    assert md.describe(cut, source=rows).features["tokens"].steps_cut == 4
+
+
+def test_packed_rows_for_keras() -> None:
+    rows = md.from_rows({"tokens": [[1, 2, 3], [4, 5], [], [6, 7, 8, 9]], "label": [0, 1, 2, 3]})
+    packed = rows.apply(md.Pack({"tokens": 5}, batch_size=2, method="first_fit"))
+    x = ["tokens", "tokens_mask", "tokens_positions", "segment_mask"]
+    for inputs in (x, x[:2] + x[3:]):
+        to_keras = md.ToKeras(x=inputs, y="label", sample_weight="segment_mask")
+        described = md.describe(packed.apply(md.CountBatches()).apply(to_keras))
+        assert (described.rows, described.filler_rows) == (4, 0)
+        assert described.features["tokens"].steps == 9
+        assert described.features["y"].steps == 4

@@ -133,6 +133,7 @@ APPLIED: list[tuple[Any, tf.data.Dataset, type[Exception], str]] = [
     (md.RaggedBatch(2), ROWS.map(lambda rows: {"label": rows["label"]}), ValueError, "RaggedBatch: elements must be known to be single rows or blocks of rows"),
     (md.RaggedBatch(2), ROWS.map(lambda rows: rows | {"d": tf.ensure_shape(tf.numpy_function(np.ones, [[2, 3]], tf.float64), [None, None])}), ValueError, "RaggedBatch: feature 'd' must have known inner dimensions, got TensorSpec(shape=(None, None)"),
     (md.RaggedBatch(2), ROWS.map(lambda rows: rows | {"d": tf.numpy_function(np.ones, [[2]], tf.float64)}), ValueError, "RaggedBatch: feature 'd' must have a known rank, got TensorSpec(shape=<unknown>"),
+    (md.FillRows(2), ROWS.map(lambda rows: {"label": rows["label"]}).map(lambda rows: rows | {"segment_mask": rows["label"]}), ValueError, "FillRows: batches must not be packed, got ['label', 'segment_mask']. A packed batch always has batch_size rows: make that a multiple."),
     (md.Truncate({"label": 2}), ROWS, ValueError, "Truncate: feature 'label' must be ragged"),
     (md.Truncate({"tokens": 2}), ROWS.apply(md.Truncate({"tokens": 3})), ValueError, "Truncate: must not overwrite feature 'tokens_cut'"),
     (md.NextStep("label", into="t"), ROWS, ValueError, "NextStep: feature 'label' must be ragged"),

@@ -1,0 +1,235 @@
+"""Row lengths -> the packed row of each row: best fit, for all rows at hand at once.
+
+Packed rows are called bins here. A share is a part of what a bin holds.
+"""
+
+import tensorflow as tf
+
+NUM_WAVES = 8
+"""In how many rounds the bins are opened: more fill better and take longer."""
+
+GREED = 0.75
+"""The share of its room that a bin takes in one round, in rows of like length."""
+
+FULL = 0.98
+"""From which share on a bin is full, and leaves."""
+
+MAY_WAIT = 0.2
+"""The share of the rows at hand that may wait for a better fit."""
+
+
+def best_fit(
+    lengths: tf.Tensor,
+    capacities: tf.Tensor,
+    *,
+    batch_size: int,
+    max_segments: int | None,
+    seed: int,
+    is_end: tf.Tensor,
+    drop_remainder: bool = False,
+) -> tf.Tensor:
+    """Return in which packed row each row leaves, int64 [N]; -1 for rows that wait.
+
+    Full bins leave, and those that the oldest rows opened, so that no row waits for ever. The rows
+    of the others wait, to be placed anew together with the next ones; if they are too many, the
+    fullest bins leave too. Bins leave in whole batches, except at the end.
+
+    Args:
+        lengths: The steps of each row in each feature, int64 [N, F], the oldest row first; at
+            least 1 and at most the capacity.
+        capacities: How many steps of each feature a bin holds, int64 [F].
+        batch_size: How many bins a batch has.
+        max_segments: How many rows a bin holds.
+        seed: How the bins that leave are mixed; they come sorted by their longest row.
+        is_end: Whether all rows must leave now.
+        drop_remainder: Whether bins that fill no batch are dropped then.
+
+    >>> lengths = tf.constant([[3], [5], [4], [3], [6], [2]], tf.int64)
+    >>> best_fit(lengths, tf.constant([8], tf.int64), batch_size=2, max_segments=None, seed=0,
+    ...     is_end=tf.constant(False)).numpy().tolist()
+    [0, 0, -1, -1, 1, 1]
+    """
+    at_hand = tf.shape(lengths)[0]
+    fills_no_batch = num_filled(lengths, capacities, max_segments) < batch_size
+    may_wait = tf.cast(MAY_WAIT * tf.cast(at_hand, tf.float64), tf.int32)
+    may_wait = tf.where(is_end, 0, tf.where(fills_no_batch, at_hand, may_wait))
+    bins, num_bins, num_old = place_rows(lengths, capacities, max_segments, may_wait)
+
+    num_rows = tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, num_bins)
+    used = tf.math.unsorted_segment_sum(lengths, bins, num_bins)
+    fullness = tf.reduce_max(used / capacities, axis=1)
+    if max_segments is not None:
+        fullness = tf.where(num_rows < max_segments, fullness, tf.ones_like(fullness))
+    is_old = tf.cast(tf.range(num_bins) < num_old, fullness.dtype)
+    fullness, fullest = tf.math.top_k(fullness + is_old, num_bins)
+
+    # As many leave as are full, and as must for the others not to be too many.
+    num_used = tf.math.count_nonzero(num_rows, dtype=tf.int32)
+    whole_batches = num_used // batch_size * batch_size
+    num_full = tf.math.count_nonzero(fullness >= FULL, dtype=tf.int32)
+    waiting = at_hand - tf.cumsum(tf.concat([[0], tf.gather(num_rows, fullest)], axis=0))
+    num_enough = tf.math.count_nonzero(waiting > may_wait, dtype=tf.int32)
+    num_leaving = tf.maximum(
+        num_full // batch_size * batch_size,
+        tf.minimum(-(-num_enough // batch_size) * batch_size, whole_batches),
+    )
+    num_leaving = tf.where(is_end, whole_batches if drop_remainder else num_used, num_leaving)
+
+    mixed = tf.random.experimental.stateless_shuffle(
+        tf.range(num_leaving), seed=[seed, 0], alg="philox"
+    )
+    numbers = tf.tensor_scatter_nd_update(
+        tf.fill([num_bins + 1], -1), fullest[:num_leaving, None], mixed
+    )
+    return tf.cast(tf.gather(numbers, tf.where(bins < 0, num_bins, bins)), tf.int64)
+
+
+def place_rows(
+    lengths: tf.Tensor, capacities: tf.Tensor, max_segments: int | None, may_wait: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the bin of each row, -1 if it found none; the number of bins, and of those that are old.
+
+    As many bins are opened as the rows could fill, some in each round; the first ones by the oldest
+    rows, one each. More are opened until at most `may_wait` rows have none.
+    """
+    several = lengths.shape[1] > 1
+    if several:
+        lengths, capacities = _distinct_features(lengths, capacities)
+    num_turns = _num_turns(capacities) if several else 1
+    num_wanted = num_filled(lengths, capacities, max_segments)
+    wave = -(-num_wanted // NUM_WAVES)
+
+    def goes_on(
+        bins: tf.Tensor, waiting: tf.Tensor, num_bins: tf.Tensor, turn: tf.Tensor, idle: tf.Tensor
+    ) -> tf.Tensor:
+        num_waiting = tf.size(waiting)
+        has_hope = (num_bins < num_wanted) | (idle < num_turns)
+        return (num_waiting > 0) & (has_hope | (num_waiting > may_wait))
+
+    def place_some(
+        bins: tf.Tensor, waiting: tf.Tensor, num_bins: tf.Tensor, turn: tf.Tensor, idle: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        steps = tf.gather(lengths, waiting)
+        unopened = num_wanted - num_bins
+        in_need = tf.maximum(num_filled(steps, capacities, max_segments), 1)
+        in_need = tf.where(idle < num_turns, 0, in_need)
+        num_bins += tf.where(unopened > 0, tf.minimum(wave, unopened), in_need)
+
+        room, free = capacities - tf.math.unsorted_segment_sum(lengths, bins, num_bins), None
+        if max_segments is not None:
+            free = max_segments - tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, num_bins)
+            room = tf.where(free[:, None] > 0, room, 0)  # no row takes so little
+        length, most = steps / capacities, room / capacities
+        length, most = _of_scarcest(length, most, turn) if several else (length[:, 0], most[:, 0])
+        length, by_length = tf.math.top_k(length, tf.size(length))
+        most, by_room = tf.math.top_k(most, num_bins)
+        run = match(length, most, None if free is None else tf.gather(free, by_room))
+        if several:
+            run = _that_fit(run, tf.gather(steps, by_length), tf.gather(room, by_room))
+
+        waiting = tf.gather(waiting, by_length)
+        is_placed, waits = tf.where(run >= 0)[:, 0], tf.where(run < 0)[:, 0]
+        placed, found = tf.gather(waiting, is_placed), tf.gather(run, is_placed)
+        bins = tf.tensor_scatter_nd_update(bins, placed[:, None], tf.gather(by_room, found))
+        idle = tf.where(tf.size(placed) > 0, 0, idle + 1)
+        return bins, tf.gather(waiting, waits), num_bins, (turn + 1) % num_turns, idle
+
+    rows = tf.range(tf.shape(lengths)[0])
+    idle = tf.where(num_wanted > 0, 0, num_turns)  # without bins there is nothing to try
+    vector, scalar = tf.TensorShape([None]), tf.TensorShape([])
+    bins, _, num_bins, _, _ = tf.while_loop(
+        goes_on,
+        place_some,
+        (tf.where(rows < wave, rows, -1), rows[wave:], wave, 0, idle),
+        shape_invariants=(vector, vector, scalar, scalar, scalar),
+        parallel_iterations=1,
+    )
+    return bins, num_bins, wave
+
+
+def num_filled(lengths: tf.Tensor, capacities: tf.Tensor, max_segments: int | None) -> tf.Tensor:
+    """Return how many bins the rows could fill, had these no gaps."""
+    filled = tf.reduce_max(tf.reduce_sum(lengths, axis=0) // capacities)
+    if max_segments is not None:
+        filled = tf.maximum(filled, tf.shape(lengths, tf.int64)[0] // max_segments)
+    return tf.cast(filled, tf.int32)
+
+
+def match(length: tf.Tensor, room: tf.Tensor, at_most: tf.Tensor | None = None) -> tf.Tensor:
+    """Return which bin each row finds, -1 for none; both are sorted, the most first.
+
+    All are matched in one pass: the rows that bins take are runs, one after the other. The run of a
+    bin begins with the longest row that fits, or where the run of the bin before it ends; it is
+    one row, or as many of its length as fill most of the bin, `at_most` so many.
+
+    >>> match(tf.constant([0.9, 0.2, 0.2, 0.2]), tf.constant([0.6, 0.3])).numpy().tolist()
+    [-1, 0, 0, 1]
+    """
+    num_rows = tf.size(length, tf.int64)
+    fitting = tf.searchsorted(-length, -room, out_type=tf.int64)
+    longest = tf.gather(length, tf.minimum(fitting, num_rows - 1))
+    sizes = tf.cast(GREED * room / longest, tf.int64)
+    sizes = tf.clip_by_value(sizes, 1, num_rows)
+    if at_most is not None:
+        sizes = tf.minimum(sizes, tf.cast(at_most, tf.int64))
+    before = tf.cumsum(sizes, exclusive=True)
+    starts = before + running_maximum(fitting - before)
+    rows = tf.range(num_rows)
+    run = tf.searchsorted(starts, rows, side="right") - 1
+    end = tf.gather(starts + sizes, tf.maximum(run, 0))
+    return tf.where((rows < end) & (length > 0), run, -1)
+
+
+def _distinct_features(lengths: tf.Tensor, capacities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return lengths and capacities without features that are like another, as tokens and their tags."""
+    alike = (capacities[:, None] == capacities) & tf.reduce_all(
+        lengths[:, :, None] == lengths[:, None, :], axis=0
+    )
+    is_new = tf.argmax(tf.cast(alike, tf.int32), axis=1) == tf.range(tf.size(capacities, tf.int64))
+    return tf.boolean_mask(lengths, is_new, axis=1), tf.boolean_mask(capacities, is_new)
+
+
+def _num_turns(capacities: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.size(capacities) > 1, tf.size(capacities) + 1, 1)
+
+
+def _of_scarcest(
+    lengths: tf.Tensor, room: tf.Tensor, turn: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return length and room in the feature that is scarcest for each; -1 where it is not its turn.
+
+    All take part in turn 0. In turn i, bins do for which feature i - 1 is the scarcest, and rows
+    for which another one is: this keeps the features of a bin in balance.
+    """
+    feature = turn - 1
+    others = tf.range(tf.shape(lengths)[1]) != feature
+    longest = tf.argmax(lengths, axis=1, output_type=tf.int32)
+    least = tf.argmin(room, axis=1, output_type=tf.int32)
+    length = tf.reduce_max(tf.where(others, lengths, tf.zeros_like(lengths)), axis=1)
+    room = tf.reduce_min(tf.where(others, room, tf.ones_like(room)), axis=1)
+    return (
+        tf.where(longest != feature, length, -1.0),
+        tf.where((turn == 0) | (least == feature), room, -1.0),
+    )
+
+
+def _that_fit(run: tf.Tensor, lengths: tf.Tensor, room: tf.Tensor) -> tf.Tensor:
+    """Return the runs without those that do not fit in every feature."""
+    taken = tf.math.unsorted_segment_sum(lengths, run, tf.shape(room)[0])
+    fits = tf.concat([tf.reduce_all(taken <= room, axis=1), [False]], axis=0)
+    return tf.where(tf.gather(fits, tf.where(run < 0, tf.shape(room)[0], run)), run, -1)
+
+
+def running_maximum(numbers: tf.Tensor) -> tf.Tensor:
+    """Return the largest of the numbers up to each, exactly, for ints below 2**40.
+
+    TensorFlow has no such op. The logarithm of a sum of n exponentials is their largest exponent
+    and at most ln(n) more, which is less than the scale: rounding down leaves the largest.
+
+    >>> running_maximum(tf.constant([-3, 1, 1, 0, 7, 2])).numpy().tolist()
+    [-3, 1, 1, 1, 7, 7]
+    """
+    scale = 64.0
+    exponents = scale * tf.cast(numbers, tf.float64)
+    largest = (tf.math.cumulative_logsumexp(exponents) + 1) / scale
+    return tf.cast(tf.floor(largest), numbers.dtype)

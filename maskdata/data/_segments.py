@@ -1,0 +1,107 @@
+"""The rows of a packed batch, one after the other -> dense features, segment ids and positions."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from maskdata.data._names import SEGMENT_MASK, mask_name, positions_name, segment_ids_name
+from maskdata.data._types import Element
+from maskdata.data.dense import ragged_to_dense
+
+
+def pack_segments(
+    rows: Element,
+    packed_row: tf.Tensor,
+    lengths: Mapping[str, int],
+    *,
+    num_packed_rows: int,
+    max_segments: int | None,
+    pad_values: Mapping[str, tf.Tensor],
+) -> Element:
+    """Return packed rows, dense: features with steps [B, L, ...], others [B, S, ...].
+
+    Args:
+        rows: The rows, those of a packed row one after the other; none of them too long together.
+        packed_row: The packed row of each row, int64, sorted.
+        lengths: The padded length L of each feature with steps.
+        num_packed_rows: B; those without rows are wholly padding.
+        max_segments: S; None for the most of a packed row.
+        pad_values: What fills the padding of each feature with steps.
+
+    >>> rows = {"ids": tf.ragged.constant([[5, 6], [7], [8, 9]]), "label": tf.constant([3, 1, 2])}
+    >>> packed = pack_segments(rows, tf.constant([0, 0, 1], tf.int64), {"ids": 4}, num_packed_rows=2,
+    ...     max_segments=None, pad_values={"ids": 0})
+    >>> packed["ids"].numpy().tolist(), packed["ids_segment_ids"].numpy().tolist()
+    ([[5, 6, 7, 0], [8, 9, 0, 0]], [[1, 1, 2, 0], [1, 1, 0, 0]])
+    >>> packed["label"].numpy().tolist(), packed["segment_mask"].numpy().astype(int).tolist()
+    ([[3, 1], [2, 0]], [[1, 1], [1, 0]])
+    """
+    num_segments = _sum(tf.ones_like(packed_row), packed_row, num_packed_rows)
+    most = tf.reduce_max(num_segments)
+    if max_segments is not None:
+        with tf.control_dependencies([_few_enough(most, max_segments)]):
+            num_segments = tf.identity(num_segments)
+    before = tf.gather(tf.cumsum(num_segments, exclusive=True), packed_row)
+    segment_ids = 1 + tf.range(tf.size(packed_row, tf.int64)) - before
+
+    packed: Element = {}
+    for name, feature in rows.items():
+        if name not in lengths:
+            segments = tf.RaggedTensor.from_row_lengths(feature, num_segments, validate=False)
+            packed[name] = segments.to_tensor(shape=[None, max_segments, *feature.shape[1:]])
+            continue
+        length = lengths[name]
+        row_lengths = tf.cast(feature.row_lengths(), tf.int64)
+        num_steps = _sum(row_lengths, packed_row, num_packed_rows)
+        packed[name], *masks = _join_rows(feature, num_steps, length, pad_values[name])
+        packed |= _number_steps(name, segment_ids, row_lengths, num_steps, length)
+        packed |= {mask_name(name, level): mask for level, mask in enumerate(masks, start=1)}
+    packed[SEGMENT_MASK] = tf.sequence_mask(num_segments, max_segments or most)
+    return packed
+
+
+def _few_enough(most: tf.Tensor, max_segments: int) -> tf.Operation:
+    message = f"Pack: packed rows must have at most max_segments={max_segments} segments, got "
+    remedy = ". Raise max_segments, or use best_fit, which keeps to it."
+    return tf.debugging.Assert(most <= max_segments, [message, most, remedy])
+
+
+def _sum(numbers: tf.Tensor, packed_row: tf.Tensor, num_packed_rows: int) -> tf.Tensor:
+    return tf.math.unsorted_segment_sum(numbers, packed_row, num_packed_rows)
+
+
+def _join_rows(
+    feature: tf.RaggedTensor, num_steps: tf.Tensor, length: int, pad_value: tf.Tensor
+) -> list[tf.Tensor]:
+    """Return the feature with the rows of a packed row as one, dense, and its masks."""
+    num_steps = tf.cast(num_steps, feature.row_splits.dtype)
+    joined = tf.RaggedTensor.from_row_lengths(feature.values, num_steps, validate=False)
+    # As a tensor the length is not asserted once more.
+    lengths = [tf.constant(length), *[None] * (feature.ragged_rank - 1)]
+    dense = ragged_to_dense(joined, lengths=lengths, pad_value=pad_value)
+    return [tf.ensure_shape(t, [num_steps.shape[0], length, *t.shape[2:]]) for t in dense]
+
+
+def _number_steps(
+    name: str,
+    segment_ids: tf.Tensor,
+    row_lengths: tf.Tensor,
+    num_steps: tf.Tensor,
+    length: int,
+) -> dict[str, tf.Tensor]:
+    """Return the segment ids and positions of a feature, [B, L] int32; 0 in the padding.
+
+    Both are made as one number, the id times a power of two and the position: a range for each row
+    is the cheapest way to give each step something of its row, and it is padded once.
+    """
+    bits = length.bit_length()
+    starts = tf.bitwise.left_shift(segment_ids, tf.constant(bits, tf.int64))
+    numbers = tf.ragged.range(starts, starts + row_lengths).values
+    joined = tf.RaggedTensor.from_row_lengths(numbers, num_steps, validate=False)
+    padded = joined.to_tensor(shape=[None, length])
+    ids = tf.bitwise.right_shift(padded, tf.constant(bits, tf.int64))
+    positions = tf.bitwise.bitwise_and(padded, tf.constant(2**bits - 1, tf.int64))
+    return {
+        segment_ids_name(name): tf.cast(ids, tf.int32),
+        positions_name(name): tf.cast(positions, tf.int32),
+    }
