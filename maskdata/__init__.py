@@ -37,12 +37,14 @@ from maskdata.data.fill import FillRows
 from maskdata.data.keras_batch import ToKeras
 from maskdata.data.device import PrefetchToDevice
 
-# All of it as one
+# Other machines, and all of it as one
+from maskdata.data.distribute import Distribute
 from maskdata.data.chain import Chain
 
 # The Keras half, and what tells about data
 from maskdata import layers, losses, metrics
 from maskdata.compile_args import compile_args
+from maskdata._resumable import Resumable
 from maskdata.describe import describe
 from maskdata.audit import audit
 from maskdata import testing
@@ -78,11 +80,13 @@ __all__ = [
     "FillRows",
     "ToKeras",
     "PrefetchToDevice",
+    "Distribute",
     "Chain",
     "layers",
     "losses",
     "metrics",
     "compile_args",
+    "Resumable",
     "describe",
     "audit",
     "testing",

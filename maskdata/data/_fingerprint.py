@@ -32,6 +32,12 @@ def calls_python(graph: Any) -> bool:
     return any(node.op in PYTHON_OPS for nodes in bodies for node in nodes)
 
 
+def changes_each_pass(graph: Any) -> bool:
+    """Tell whether passes over the dataset are counted, so that each has an order of its own."""
+    flags = ("reshuffle_each_iteration", "rerandomize_each_iteration")
+    return any(node.attr[flag].b for node in graph.node for flag in flags if flag in node.attr)
+
+
 def files_of(graph: Any) -> list[str]:
     """Return the files that the sources of the graph name, in order, each once."""
     readers = [node for node in graph.node if node.op in FILE_SOURCES]

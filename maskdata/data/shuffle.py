@@ -1,5 +1,6 @@
 """Blocks of rows -> blocks of the same rows, mixed."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any, final
@@ -39,6 +40,8 @@ class Shuffle:
         seed: The seed; same seed, same order, in every process.
         reshuffle_each_iteration: Whether each pass over the dataset has another order. The
             orders of the first, second, ... pass are the same in every process.
+        epoch: The epoch whose order every pass has, for a dataset made anew for each epoch; passes
+            are not counted then. tf.data may forget a count when it saves an iterator.
 
     Shapes:
         in: every feature [N, ...]
@@ -58,11 +61,14 @@ class Shuffle:
     buffer_size: int
     seed: int
     reshuffle_each_iteration: bool = True
+    epoch: int | None = None
 
     def __post_init__(self) -> None:
         _check.integer("Shuffle", "buffer_size", self.buffer_size)
         _check.integer("Shuffle", "seed", self.seed, minimum=0)
         _check.boolean("Shuffle", "reshuffle_each_iteration", self.reshuffle_each_iteration)
+        if self.epoch is not None:
+            _check.integer("Shuffle", "epoch", self.epoch, minimum=0)
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Return the dataset with its rows mixed."""
@@ -82,8 +88,9 @@ class Shuffle:
         The raw op because `tf.data.Dataset.random` mixes the global seed into its own, which
         would make the order depend on what else a program does.
         """
-        if not self.reshuffle_each_iteration:
-            return tf.data.Dataset.from_tensors(tf.constant(self.seed, tf.int64)).repeat()
+        if self.epoch is not None or not self.reshuffle_each_iteration:
+            seed = self.seed if self.epoch is None else _seed_of_epoch(self.seed, self.epoch)
+            return tf.data.Dataset.from_tensors(tf.constant(seed, tf.int64)).repeat()
         source = tf.raw_ops.RandomDatasetV2(
             seed=self.seed,
             seed2=1,
@@ -116,6 +123,16 @@ class Shuffle:
         due = tf.where(is_due)[:, 0]
         order = tf.gather(due, tf.argsort(tf.gather(leaves_at, due), stable=True))
         return take_rows(rows["rows"], order), tf.where(~is_due)[:, 0]
+
+
+def _seed_of_epoch(seed: int, epoch: int) -> int:
+    """Return a seed that has nothing in common with those of other epochs.
+
+    >>> _seed_of_epoch(3, 0), _seed_of_epoch(3, 1)
+    (8410406831272754623, 7786003154877892718)
+    """
+    digest = hashlib.sha256(f"seed {seed}, epoch {epoch}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def leaving_times(numbers: tf.Tensor, buffer_size: int, seed: tf.Tensor) -> tf.Tensor:

@@ -68,3 +68,13 @@ def test_every_row_comes_from_the_workers_of_the_service() -> None:
     accuracies = re.findall(r"accuracy (\S+)%", printed)
     assert len(accuracies) == 3
     assert float(accuracies[-1]) > 99
+
+
+@pytest.mark.slow
+def test_training_that_is_killed_ends_where_training_ends() -> None:
+    printed = run("resume.py")
+    assert re.findall(r"killed at the end of step (\d+); .* of step (\d+)", printed) == [
+        ("8", "5"),
+        ("22", "20"),
+    ]
+    assert printed.endswith("Bit for bit the same.\n")

@@ -1,0 +1,87 @@
+"""What was saved last <-> a directory in which it is whole, whenever the process dies."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maskdata.data import _check
+
+MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"
+
+
+class Saved(NamedTuple):
+    """One save: its files, and what the manifest tells of them."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+
+@contextlib.contextmanager
+def held(who: str, directory: Path) -> Iterator[None]:
+    """Hold the directory: of two processes that train into it, the second is refused."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            # The system gives it back when the process ends, however it ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            must = "no other process may train into the same directory"
+            _check.refuse(who, must, str(directory), "Wait for it, or name another directory.")
+        yield
+
+
+def save(
+    directory: Path, number: int, manifest: dict[str, Any], write: Callable[[Path], None]
+) -> Saved:
+    """Save under a number that is larger than all before; `write` fills a directory.
+
+    What was saved before is deleted only after the new save is on the disk under its name.
+    """
+    unfinished = directory / f"{number:012d}{UNFINISHED}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        write(unfinished)
+        (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        for path in (*unfinished.iterdir(), unfinished):
+            _sync(path)
+        older = _finished(directory)
+        finished = unfinished.with_suffix("")
+        unfinished.rename(finished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    _sync(directory)
+    for path in older:
+        shutil.rmtree(path)
+    return Saved(finished, manifest)
+
+
+def latest(directory: Path) -> Saved | None:
+    """Return what was saved last, and delete what a killed process left unfinished."""
+    for path in directory.glob(f"*{UNFINISHED}"):
+        shutil.rmtree(path)
+    finished = _finished(directory)
+    if not finished:
+        return None
+    newest = finished[-1]
+    return Saved(newest, json.loads((newest / MANIFEST).read_text()))
+
+
+def _finished(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.is_dir() and path.name.isdigit())
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
