@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,62 +54,76 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, str]
     return ends
 
 
-def interrupted(directory: Path, source: str, stop_at: int) -> tuple[Any, str]:
-    with pytest.raises(KeyboardInterrupt):
-        fit(directory, source, stop_at=stop_at)
-    history, model = fit(directory, source)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return directories of training that was stopped: in the first epoch, and in the second."""
+    directories = {}
+    for source, stop_at in (("BatchPlan", 5), ("dataset", 13)):
+        directories[source] = tmp_path_factory.mktemp("stopped")
+        with pytest.raises(KeyboardInterrupt):
+            fit(directories[source], source, stop_at=stop_at)
+    return directories
+
+
+def resumed(stopped: dict[str, Path], source: str, directory: Path) -> tuple[Any, str]:
+    shutil.copytree(stopped[source], directory / "copy")
+    history, model = fit(directory / "copy", source)
     return history.history, digest_of(model)
 
 
-@pytest.mark.parametrize(
-    ("source", "stop_at"), [("BatchPlan", 5), ("BatchPlan", 9), ("dataset", 13)]
-)
-def test_interrupted_training_ends_where_training_ends(
-    source: str, stop_at: int, whole: Any, tmp_path: Path
+@pytest.mark.parametrize("source", SOURCES)
+def test_stopped_training_ends_where_training_ends(
+    source: str, whole: Any, stopped: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert interrupted(tmp_path, source, stop_at) == whole[source]
+    assert resumed(stopped, source, tmp_path) == whole[source]
 
 
-def without(part: str) -> Callable[[Any], list[Any]]:
-    """Return `variables_of` that forgets a part."""
-    return lambda model: [v for v in _model_state.variables_of(model) if part not in v.path]
+def without(part: str) -> Callable[[Any, Path], None]:
+    """Return `restore_variables` that forgets a part."""
+
+    def restore(variables: list[Any], path: Path) -> None:
+        before = [variable.numpy() for variable in variables]
+        _model_state.restore_variables(variables, path)
+        for variable, value in zip(variables, before, strict=True):
+            if part in variable.path:
+                variable.assign(value)
+
+    return restore
 
 
 FAULTS = {
-    "random layers": (_training, "variables_of", without("seed_generator_state")),
-    "the optimizer": (_training, "variables_of", without("adam")),
+    "the state of random layers": ("BatchPlan", _training, "restore_variables", without("seed_generator_state")),
+    "the optimizer": ("BatchPlan", _training, "restore_variables", without("adam")),
     "the step": (
+        "BatchPlan",
         _sources.Planned,
         "batches",
         lambda self, epoch, step, end, saved: self._prepare(self._plan.stream(epoch)),
     ),
-}
+    "the iterator": ("dataset", tf.train.Checkpoint, "read", lambda *_: None),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_law_catches_what_is_forgotten(
-    fault: str, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str,
+    whole: Any,
+    stopped: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(*FAULTS[fault])
-    assert interrupted(tmp_path, "BatchPlan", 5) != whole["BatchPlan"]
+    source, *broken = FAULTS[fault]
+    monkeypatch.setattr(*broken)
+    assert resumed(stopped, source, tmp_path)[0] != whole[source][0]
 
 
-def test_the_law_catches_a_stream_that_begins_again(
-    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tf.train.Checkpoint, "read", lambda *_: None)
-    assert interrupted(tmp_path, "dataset", 5) != whole["dataset"]
-
-
-def test_training_that_ended_is_not_trained_further_unless_asked_to(
-    whole: Any, tmp_path: Path
-) -> None:
-    first, model = fit(tmp_path, "BatchPlan")
-    again, same = fit(tmp_path, "BatchPlan")
+def test_training_that_ended_is_not_trained_further_unless_asked_to(tmp_path: Path) -> None:
+    first, model = fit(tmp_path, "BatchPlan", epochs=1)
+    again, same = fit(tmp_path, "BatchPlan", epochs=1)
     assert (again.history, digest_of(same)) == (first.history, digest_of(model))
-    more, _ = fit(tmp_path, "BatchPlan", epochs=EPOCHS + 1)
-    assert more.epoch == [0, 1, 2]
-    assert more.history["token_loss"][:EPOCHS] == first.history["token_loss"]
+    more, _ = fit(tmp_path, "BatchPlan", epochs=2)
+    assert more.epoch == [0, 1]
+    assert more.history["token_loss"][:1] == first.history["token_loss"]
 
 
 def test_steps_in_one_execution_and_validation(tmp_path: Path) -> None:
@@ -157,13 +172,21 @@ def test_on_two_replicas(tmp_path: Path) -> None:
 ON_JAX = """
 import sys
 from pathlib import Path
-from tests.unit.test_resumable import fit, digest_of, build_model
+import maskdata as md
+from tests.laws.resumable_runs import rows
+from tests.unit.test_resumable import StopAt, build_model, digest_of, to_keras
+
+plan = md.BatchPlan(rows(), ["ids", "tags"], num_buckets=1, batch_size=8, seed=1, drop_remainder=True)
+prepare = md.Chain(md.ToDense(lengths=8), to_keras())  # one shape, compiled once
 ends = []
-for name, stops in (("whole", [None]), ("stopped", [5, None])):
+for name, stops in (("whole", [99]), ("stopped", [5, 99])):
     for stop_at in stops:
         model = build_model(unseeded_noise=False)  # which Keras refuses on JAX
+        training = md.Resumable(Path(sys.argv[1], name), save_freq=2)
         try:
-            history, _ = fit(Path(sys.argv[1], name), "BatchPlan", stop_at=stop_at, model=model)
+            history = training.fit(
+                model, plan, prepare, epochs=2, verbose=0, callbacks=[StopAt(stop_at)]
+            )
         except KeyboardInterrupt:
             continue
         ends.append((digest_of(model), history.history))
