@@ -76,6 +76,7 @@ class Training:
         with callback.stopping_only_when_saved():
             self._model.fit(
                 batches,
+                shuffle=False,
                 initial_epoch=self._epoch,
                 epochs=epochs,
                 steps_per_epoch=steps - self._step,

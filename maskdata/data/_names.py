@@ -24,6 +24,11 @@ def cut_name(feature: str) -> str:
     return f"{feature}_cut"
 
 
+def holes_name(feature: str, axis: int) -> str:
+    """Return the name of the feature that counts the holes taken out of each row of `feature`."""
+    return f"{feature}_holes" if axis == 1 else f"{feature}_holes_{axis}"
+
+
 def window_name(feature: str) -> str:
     """Return the name of the feature that numbers the windows of a row split by `feature`."""
     return f"{feature}_window"

@@ -121,8 +121,3 @@ def first_steps(dense: tf.Tensor, lengths: tf.Tensor, side: str, name: str) -> t
         ]
     ):
         return order_of_steps(dense, side) <= lengths[:, None]
-
-
-def holes_name(feature: str, axis: int) -> str:
-    """Return the name of the feature that counts the holes taken out of each row of `feature`."""
-    return f"{feature}_holes" if axis == 1 else f"{feature}_holes_{axis}"

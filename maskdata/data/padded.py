@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks
+from maskdata.data._names import holes_name
 from maskdata.data._padding import PadValue
 from maskdata.data._types import Element
 from maskdata.data._unpadding import (
@@ -16,7 +17,6 @@ from maskdata.data._unpadding import (
     check_padded_axis,
     first_steps,
     has_value,
-    holes_name,
     pad_value_of,
     same_steps,
 )
