@@ -187,13 +187,34 @@ def test_it_highlights_code_line_by_line(run):
     compile("\n".join(code), "snippet.py", "exec")
 
 
+MAIN_FOR_EACH_FOLDER = """
+import sys
+import highlight_python
+for folder in sys.argv[1:]:
+    sys.argv = ["highlight_python.py", "--files", folder]
+    try:
+        highlight_python.main()
+    except SystemExit as end:
+        print("exit", end.code)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [[], ["a.py"], ["a.py", "b.py"]])
-def test_too_little_is_one_clear_sentence(tmp_path, names):
-    for name in names:
-        (tmp_path / name).write_text("x = 1\n" * 20)
-    run = run_demo("--files", tmp_path)
-    assert run.returncode == 2
-    assert run.stderr == (
-        f"{tmp_path}: too little to learn from, it takes at least 100 lines in 2 Python files\n"
+def test_too_little_is_one_clear_sentence(tmp_path):
+    folders = [tmp_path / "no_file", tmp_path / "one_file", tmp_path / "two_files"]
+    for folder, names in zip(folders, ([], ["a.py"], ["a.py", "b.py"]), strict=True):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text("x = 1\n" * 20)
+    run = subprocess.run(
+        [sys.executable, "-c", MAIN_FOR_EACH_FOLDER, *map(str, folders)],
+        cwd=DEMO.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert re.findall("^exit .*", run.stdout, re.MULTILINE) == ["exit 2"] * 3, run.stderr
+    assert run.stderr.splitlines() == [
+        f"{folder}: too little to learn from, it takes at least 100 lines in 2 Python files"
+        for folder in folders
+    ]

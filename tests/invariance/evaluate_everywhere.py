@@ -3,6 +3,7 @@
 `python -m tests.invariance.evaluate_everywhere` prints the table of docs/masks.md.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ import tensorflow as tf
 import maskdata as md
 
 NUM_ROWS, LONGEST = 5_000, 200
+REPLICAS = [[1, 2], [4]]
+"""In each process: one that has reduced over 2 devices cannot reduce over 4."""
 VOCABULARY_SIZE, NUM_TAGS = 40, 5
 METRICS = ("token_loss", "accuracy", "top_2", "mean_iou")
 
@@ -35,10 +38,10 @@ BATCHINGS: dict[str, list[Any]] = {
 }
 
 
-def make_rows() -> tuple[list[np.ndarray], list[np.ndarray]]:
+def make_rows(num_rows: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Make rows of 1 to 200 ids; short rows are harder, so that batching matters."""
     rng = np.random.default_rng(0)
-    lengths = np.clip(rng.lognormal(3.5, 1.0, NUM_ROWS).astype(int), 1, LONGEST)
+    lengths = np.clip(rng.lognormal(3.5, 1.0, num_rows).astype(int), 1, LONGEST)
     ids = [rng.integers(0, VOCABULARY_SIZE, length) for length in lengths]
     tags = [
         np.where(
@@ -99,9 +102,9 @@ def batches(rows: Any, stages: list[Any], side: Any, replicas: int) -> tf.data.D
     return prepare(md.from_rows({"ids": rows[0], "tags": rows[1]}))
 
 
-def evaluate(
-    data: tf.data.Dataset, weights: list[np.ndarray], replicas: int, *, stock: bool
-) -> dict[str, float]:
+@functools.cache
+def compiled(replicas: int, *, stock: bool) -> keras.Model:
+    """Return a model on this many replicas: it is traced once, not once for each batching."""
     devices = [f"CPU:{n}" for n in range(replicas)]
     strategy = (
         tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.get_strategy()
@@ -112,20 +115,23 @@ def evaluate(
             model.compile(loss=cross_entropy(), weighted_metrics=metrics()[:1])
         else:
             model.compile(**md.compile_args(loss=cross_entropy(), metrics=metrics()))
-        model.set_weights(weights)
-        return {
-            name: float(value)
-            for name, value in model.evaluate(data, verbose=0, return_dict=True).items()
-        }
+    return model
 
 
-def measure(replicas: int, *, all_of_stock: bool) -> dict[str, Any]:
-    """Return the truth, and what evaluate says for each batching on this many replicas."""
-    rows, model = make_rows(), make_model()
-    model.compile("adam", md.losses.TokenMean(cross_entropy()))
-    model.fit(batches(rows, BATCHINGS["buckets of 4096 slots"], "right", 1), epochs=2, verbose=0)
-    weights = model.get_weights()
-    measured: dict[str, Any] = {"truth": truth(model, rows), "maskdata": {}, "stock": {}}
+def evaluate(
+    data: tf.data.Dataset, weights: list[np.ndarray], replicas: int, *, stock: bool
+) -> dict[str, float]:
+    model = compiled(replicas, stock=stock)
+    model.set_weights(weights)
+    values = model.evaluate(data, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in values.items()}
+
+
+def measure(
+    rows: Any, weights: list[np.ndarray], replicas: int, *, all_of_stock: bool
+) -> dict[str, Any]:
+    """Return what evaluate says for each batching on this many replicas."""
+    measured: dict[str, Any] = {"maskdata": {}, "stock": {}}
     some = BATCHINGS if replicas == 1 else ("batches of 7", "buckets of 4096 slots")
     for name in some:
         key = name if replicas == 1 else f"{name}, {replicas} replicas"
@@ -139,23 +145,37 @@ def measure(replicas: int, *, all_of_stock: bool) -> dict[str, Any]:
     return measured
 
 
-def measure_everywhere(*, all_of_stock: bool) -> list[dict[str, Any]]:
-    """Measure on 1, 2 and 4 replicas, each in a process of its own."""
-    commands = [
-        [
-            sys.executable,
-            "-m",
-            "tests.invariance.evaluate_everywhere",
-            str(replicas),
-            str(all_of_stock),
-        ]
-        for replicas in (1, 2, 4)
+def measure_here(
+    num_rows: int, numbers_of_replicas: list[int], *, all_of_stock: bool
+) -> list[dict[str, Any]]:
+    """Return the truth, and what evaluate says, for each number of replicas."""
+    rows, model = make_rows(num_rows), make_model()
+    model.compile("adam", md.losses.TokenMean(cross_entropy()))
+    model.fit(batches(rows, BATCHINGS["buckets of 4096 slots"], "right", 1), epochs=2, verbose=0)
+    weights, true = model.get_weights(), truth(model, rows)
+    return [
+        {"truth": true} | measure(rows, weights, replicas, all_of_stock=all_of_stock)
+        for replicas in numbers_of_replicas
     ]
+
+
+def measure_everywhere(**arguments: Any) -> list[dict[str, Any]]:
+    """Measure on 1, 2 and 4 replicas, in as few processes as can be."""
     printed = [
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        for command in commands
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.invariance.evaluate_everywhere",
+                json.dumps(arguments | {"numbers_of_replicas": numbers}),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for numbers in REPLICAS
     ]
-    return [json.loads(text.splitlines()[-1]) for text in printed]
+    return [run for text in printed for run in json.loads(text.splitlines()[-1])]
 
 
 def print_table(runs: list[dict[str, Any]]) -> None:
@@ -178,9 +198,11 @@ def print_table(runs: list[dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
+        arguments = json.loads(sys.argv[1])
         tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * max(arguments["numbers_of_replicas"]),
         )
-        print(json.dumps(measure(int(sys.argv[1]), all_of_stock=sys.argv[2] == "True")))
+        print(json.dumps(measure_here(**arguments)))
     else:
-        print_table(measure_everywhere(all_of_stock=True))
+        print_table(measure_everywhere(num_rows=NUM_ROWS, all_of_stock=True))

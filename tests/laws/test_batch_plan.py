@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import maskdata as md
@@ -60,6 +60,7 @@ def check_batches_are_the_planned_rows(plan: md.BatchPlan, element: Element) -> 
     assert as_batches(plan.dataset()) == planned
 
 
+@settings(max_examples=8)
 @given(data=st.data())
 def test_batches_are_the_planned_rows_from_any_blocks(data: st.DataObject) -> None:
     element = data.draw(elements().filter(lambda element: count_rows(element) > 0))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import maskdata as md
@@ -12,6 +12,7 @@ from maskdata.data import _windows
 from tests.strategies import (
     Element,
     Feed,
+    Passes,
     all_kinds,
     as_rows,
     blocks,
@@ -31,11 +32,12 @@ class Stock:
             lambda: enumerate(self.lengths),
             output_signature=(tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32)),
         )
-        self.dataset = rows.bucket_by_sequence_length(lambda number, length: length, **arguments)
+        batches = rows.bucket_by_sequence_length(lambda number, length: length, **arguments)
+        self.passes = Passes(batches)
 
     def read(self, element: Element) -> list[list[int]]:
         self.lengths = element["ids"].row_lengths().numpy().tolist()
-        return [numbers.numpy().tolist() for numbers, _ in self.dataset]
+        return [numbers.numpy().tolist() for numbers, _ in self.passes.read()]
 
 
 def check_against_stock(ours: list[Element], stock: Stock, element: Element) -> None:
@@ -66,6 +68,7 @@ def test_same_batches_in_the_same_order_whatever_the_features(arguments: dict[st
     check()
 
 
+@settings(max_examples=6)
 @given(blocks(kinds=()), buckets())
 def test_same_batches_in_the_same_order_whatever_the_buckets(
     drawn: tuple[Element, tf.data.Dataset], arguments: dict[str, Any]
@@ -76,20 +79,31 @@ def test_same_batches_in_the_same_order_whatever_the_buckets(
 
 
 @pytest.mark.parametrize("splits", [tf.int32, tf.int64])
-@given(lengths=st.lists(st.integers(0, 4), max_size=9))
-@example(lengths=[])
-def test_row_splits_of_both_dtypes(splits: tf.DType, lengths: list[int]) -> None:
-    row_lengths = tf.constant(lengths, splits, shape=[len(lengths)])
-    element = {
-        "ids": tf.RaggedTensor.from_row_lengths(tf.range(sum(lengths)), row_lengths),
-        "number": tf.range(len(lengths)),
-    }
-    dataset = tf.data.Dataset.from_tensors(element)
-    bucketed = dataset.apply(md.BucketBySequenceLength("ids", [2], [2, 2]))
-    assert bucketed.element_spec["ids"].row_splits_dtype == splits
-    assert sorted(n for b in bucketed for n in b["number"].numpy().tolist()) == list(
-        range(len(lengths))
+def test_row_splits_of_both_dtypes(splits: tf.DType) -> None:
+    elements: list[Element] = []
+    rows = tf.data.Dataset.from_generator(
+        lambda: iter(elements),
+        output_signature={
+            "ids": tf.RaggedTensorSpec([None, None], tf.int32, 1, splits),
+            "number": tf.TensorSpec([None], tf.int32),
+        },
     )
+    bucketed = rows.apply(md.BucketBySequenceLength("ids", [2], [2, 2]))
+    assert bucketed.element_spec["ids"].row_splits_dtype == splits
+    batches = Passes(bucketed)
+
+    @given(lengths=st.lists(st.integers(0, 4), max_size=9))
+    @example(lengths=[])
+    def check(lengths: list[int]) -> None:
+        row_lengths = tf.constant(lengths, splits, shape=[len(lengths)])
+        ids = tf.RaggedTensor.from_row_lengths(tf.range(sum(lengths)), row_lengths)
+        elements[:] = [{"ids": ids, "number": tf.range(len(lengths))}]
+        read = batches.read()
+        assert {batch["ids"].row_splits.dtype for batch in read} <= {splits}
+        found = [number for batch in read for number in batch["number"].numpy()]
+        assert sorted(found) == list(range(len(lengths)))
+
+    check()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import maskdata as md
 from maskdata.data._names import mask_name
 from maskdata.data._padding import lengths_together
-from tests.strategies import Element, elements, row_lengths
+from tests.strategies import Element, Feed, all_kinds, elements, row_lengths
 
 Dense = Callable[[tf.data.Dataset], tf.data.Dataset]
 
@@ -49,14 +49,19 @@ def test_masks_give_the_rows_back(element: Element, side: Any, pad_value: int) -
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@given(element=elements(kinds=("zeros", "words")))
-def test_padding_holds_the_pad_value_and_nothing_else(side: Any, element: Element) -> None:
-    to_dense = md.ToDense(side=side, pad_values={"ids": -7, "words": "~"}, lengths=[8, 9])
-    dense = to_dense(tf.data.Dataset.from_tensors(element)).get_single_element()
-    for name, pad_value in {"ids": -7, "words": b"~", "zeros": 0}.items():
-        padding = tf.boolean_mask(dense[name], ~dense[mask_name(name)])
-        assert set(padding.numpy().tolist()) <= {pad_value}
-        assert dense[name].shape[1] == 8
+def test_padding_holds_the_pad_value_and_nothing_else(side: Any) -> None:
+    names, given_values = ["ids", "words", "columns"], {"ids": -7, "words": "~"}
+    pipeline = Feed(md.ToDense(names, side=side, pad_values=given_values, lengths=[8, 9]))
+
+    @given(all_kinds)
+    def check(element: Element) -> None:
+        [dense] = pipeline.read([element])
+        for name, pad_value in {"ids": -7, "words": b"~", "columns": 0}.items():
+            padding = tf.boolean_mask(dense[name], ~dense[mask_name(name)])
+            assert set(padding.numpy().ravel().tolist()) <= {pad_value}
+            assert dense[name].shape[1] == 8
+
+    check()
 
 
 def _mask_from_values(dataset: tf.data.Dataset) -> tf.data.Dataset:
