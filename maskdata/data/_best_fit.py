@@ -121,26 +121,32 @@ def place_rows(
             room = tf.where(free[:, None] > 0, room, 0)  # no row takes so little
         length, most = steps / capacities, room / capacities
         length, most = _of_scarcest(length, most, turn) if several else (length[:, 0], most[:, 0])
-        length, by_length = tf.math.top_k(length, tf.size(length))
+        if several:  # else they are sorted, and stay so
+            length, by_length = tf.math.top_k(length, tf.size(length))
+            waiting, steps = tf.gather(waiting, by_length), tf.gather(steps, by_length)
         most, by_room = tf.math.top_k(most, num_bins)
-        run = match(length, most, None if free is None else tf.gather(free, by_room))
+        placed, found = match(length, most, None if free is None else tf.gather(free, by_room))
         if several:
-            run = _that_fit(run, tf.gather(steps, by_length), tf.gather(room, by_room))
+            placed, found = _that_fit(placed, found, steps, tf.gather(room, by_room))
 
-        waiting = tf.gather(waiting, by_length)
-        is_placed, waits = tf.where(run >= 0)[:, 0], tf.where(run < 0)[:, 0]
-        placed, found = tf.gather(waiting, is_placed), tf.gather(run, is_placed)
-        bins = tf.tensor_scatter_nd_update(bins, placed[:, None], tf.gather(by_room, found))
+        newly = tf.gather(waiting, placed)[:, None]
+        bins = tf.tensor_scatter_nd_update(bins, newly, tf.gather(by_room, found))
+        waits = tf.tensor_scatter_nd_update(
+            tf.ones_like(waiting, tf.bool), placed[:, None], tf.zeros_like(placed, tf.bool)
+        )
         idle = tf.where(tf.size(placed) > 0, 0, idle + 1)
-        return bins, tf.gather(waiting, waits), num_bins, (turn + 1) % num_turns, idle
+        return bins, tf.boolean_mask(waiting, waits), num_bins, (turn + 1) % num_turns, idle
 
     rows = tf.range(tf.shape(lengths)[0])
+    others = rows[wave:]
+    if not several:
+        others = tf.gather(others, tf.argsort(-tf.gather(lengths[:, 0], others), stable=True))
     idle = tf.where(num_wanted > 0, 0, num_turns)  # without bins there is nothing to try
     vector, scalar = tf.TensorShape([None]), tf.TensorShape([])
     bins, _, num_bins, _, _ = tf.while_loop(
         goes_on,
         place_some,
-        (tf.where(rows < wave, rows, -1), rows[wave:], wave, 0, idle),
+        (tf.where(rows < wave, rows, -1), others, wave, 0, idle),
         shape_invariants=(vector, vector, scalar, scalar, scalar),
         parallel_iterations=1,
     )
@@ -155,29 +161,31 @@ def num_filled(lengths: tf.Tensor, capacities: tf.Tensor, max_segments: int | No
     return tf.cast(filled, tf.int32)
 
 
-def match(length: tf.Tensor, room: tf.Tensor, at_most: tf.Tensor | None = None) -> tf.Tensor:
-    """Return which bin each row finds, -1 for none; both are sorted, the most first.
+def match(
+    length: tf.Tensor, room: tf.Tensor, at_most: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return which rows find a bin, and which bin each of them finds; both are sorted, the most first.
 
     All are matched in one pass: the rows that bins take are runs, one after the other. The run of a
     bin begins with the longest row that fits, or where the run of the bin before it ends; it is
     one row, or as many of its length as fill most of the bin, `at_most` so many.
 
-    >>> match(tf.constant([0.9, 0.2, 0.2, 0.2]), tf.constant([0.6, 0.3])).numpy().tolist()
-    [-1, 0, 0, 1]
+    >>> rows, bins = match(tf.constant([0.9, 0.2, 0.2, 0.2]), tf.constant([0.6, 0.3]))
+    >>> rows.numpy().tolist(), bins.numpy().tolist()
+    ([1, 2, 3], [0, 0, 1])
     """
-    num_rows = tf.size(length, tf.int64)
+    num_rows = tf.math.count_nonzero(length > 0)
     fitting = tf.searchsorted(-length, -room, out_type=tf.int64)
-    longest = tf.gather(length, tf.minimum(fitting, num_rows - 1))
+    longest = tf.gather(length, tf.minimum(fitting, tf.size(length, tf.int64) - 1))
     sizes = tf.cast(GREED * room / longest, tf.int64)
-    sizes = tf.clip_by_value(sizes, 1, num_rows)
+    sizes = tf.clip_by_value(sizes, 1, tf.maximum(num_rows, 1))
     if at_most is not None:
         sizes = tf.minimum(sizes, tf.cast(at_most, tf.int64))
     before = tf.cumsum(sizes, exclusive=True)
     starts = before + running_maximum(fitting - before)
-    rows = tf.range(num_rows)
-    run = tf.searchsorted(starts, rows, side="right") - 1
-    end = tf.gather(starts + sizes, tf.maximum(run, 0))
-    return tf.where((rows < end) & (length > 0), run, -1)
+    sizes = tf.clip_by_value(num_rows - starts, 0, sizes)
+    rows = tf.ragged.range(starts, starts + sizes).values
+    return rows, tf.searchsorted(starts, rows, side="right") - 1
 
 
 def _distinct_features(lengths: tf.Tensor, capacities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -213,11 +221,13 @@ def _of_scarcest(
     )
 
 
-def _that_fit(run: tf.Tensor, lengths: tf.Tensor, room: tf.Tensor) -> tf.Tensor:
-    """Return the runs without those that do not fit in every feature."""
-    taken = tf.math.unsorted_segment_sum(lengths, run, tf.shape(room)[0])
-    fits = tf.concat([tf.reduce_all(taken <= room, axis=1), [False]], axis=0)
-    return tf.where(tf.gather(fits, tf.where(run < 0, tf.shape(room)[0], run)), run, -1)
+def _that_fit(
+    placed: tf.Tensor, found: tf.Tensor, lengths: tf.Tensor, room: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what was matched, without the bins whose rows do not fit in every feature."""
+    taken = tf.math.unsorted_segment_sum(tf.gather(lengths, placed), found, tf.shape(room)[0])
+    fits = tf.gather(tf.reduce_all(taken <= room, axis=1), found)
+    return tf.boolean_mask(placed, fits), tf.boolean_mask(found, fits)
 
 
 def running_maximum(numbers: tf.Tensor) -> tf.Tensor:

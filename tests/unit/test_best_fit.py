@@ -29,8 +29,9 @@ def test_running_maximum_of_many_that_are_the_same() -> None:
 
 def test_a_bin_takes_several_rows_of_like_length_in_one_round() -> None:
     length, room = tf.constant([0.7, 0.2, 0.2, 0.2, 0.2]), tf.constant([0.9, 0.6])
-    assert match(length, room).numpy().tolist() == [0, 1, 1, -1, -1]
-    assert match(length, room, tf.constant([9, 1])).numpy().tolist() == [0, 1, -1, -1, -1]
+    for at_most, expected in ((None, [(0, 0), (1, 1), (2, 1)]), ([9, 1], [(0, 0), (1, 1)])):
+        rows, bins = match(length, room, None if at_most is None else tf.constant(at_most))
+        assert list(zip(rows.numpy(), bins.numpy(), strict=True)) == expected
 
 
 Placing = Callable[..., np.ndarray]
