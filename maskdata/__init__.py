@@ -17,9 +17,11 @@ from maskdata.data.tfrecord.check import check_tfrecord
 # Rows -> ids
 from maskdata.data.tokenize import Tokenize
 from maskdata.data.vocabulary import Vocabulary
+from maskdata.data.approximate_vocabulary import ApproximateVocabulary
 from maskdata.data.lookup import Lookup
 from maskdata.data.rows import Truncate, NextStep
 from maskdata.data.long_rows import DropLong, SplitLong
+from maskdata.data.split_by_key import SplitByKey
 from maskdata.data.shuffle import Shuffle
 
 # Blocks -> batches
@@ -62,11 +64,13 @@ __all__ = [
     "check_tfrecord",
     "Tokenize",
     "Vocabulary",
+    "ApproximateVocabulary",
     "Lookup",
     "Truncate",
     "NextStep",
     "DropLong",
     "SplitLong",
+    "SplitByKey",
     "Shuffle",
     "plan_buckets",
     "RaggedBatch",

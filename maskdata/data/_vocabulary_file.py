@@ -16,10 +16,19 @@ UNESCAPES = {escaped: plain for plain, escaped in ESCAPES.items()}
 
 def write(path: Path, tokens: Sequence[str]) -> None:
     """Write `tokens` to `path`, all or nothing."""
+    write_atomically(path, content(tokens))
+
+
+def content(tokens: Sequence[str]) -> bytes:
+    """Return what a file of `tokens` holds.
+
+    >>> content(["to", "be"]).decode().splitlines()[1:]
+    ['to', 'be']
+    """
     body = "".join(_escape(token) + "\n" for token in tokens).encode()
     checksum = hashlib.sha256(body).hexdigest()
     header = f"# maskdata vocabulary 1: {len(tokens)} tokens, sha256 {checksum}\n".encode()
-    write_atomically(path, header + body)
+    return header + body
 
 
 def read(path: Path) -> list[str]:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 import tensorflow as tf
 
-from maskdata._progress import progress
 from maskdata.data import _check, _vocabulary_file
-from maskdata.data._blocks import map_blocks
-from maskdata.data._types import Element
+from maskdata.data._count_datasets import count_datasets
+from maskdata.data._most_frequent import most_frequent
+
+MAX_TOKENS_IN_MEMORY = 10_000_000
 
 
 @final
@@ -90,39 +91,41 @@ class Vocabulary:
     @classmethod
     def build(
         cls,
-        dataset: tf.data.Dataset,
+        dataset: tf.data.Dataset | Sequence[tf.data.Dataset],
         feature: str,
         *,
         max_size: int | None = None,
         min_count: int = 1,
+        max_tokens_in_memory: int = MAX_TOKENS_IN_MEMORY,
     ) -> "Vocabulary":
         """Count the tokens of a dataset in one pass and keep the most frequent.
 
         Ties are broken by the token itself (its UTF-8 bytes), so that the same data give the same
-        vocabulary in whatever blocks and order they come.
+        vocabulary in whatever blocks and order they come. Counts are exact: what does not fit into
+        memory goes to temporary files (where `TMPDIR` says) and is summed up from there.
 
         Args:
-            dataset: Blocks with the feature.
+            dataset: Blocks with the feature; or several such datasets, which are read and counted
+                side by side. As many as there are cores are best, with an equal share of the files.
             feature: The feature that holds tokens: strings of any shape, ragged or dense.
             max_size: The most ids to have, the two reserved ones included; all by default.
             min_count: How often a token must occur to be kept.
+            max_tokens_in_memory: Distinct tokens whose counts are kept in memory, about 200
+                bytes each.
 
         Example:
             >>> rows = md.from_rows({"tokens": [["b", "a", "c"], ["c"]]})
             >>> md.Vocabulary.build(rows, "tokens", max_size=4).tokens
             ('c', 'a')
+            >>> more = md.from_rows({"tokens": [["a"], ["a"]]})
+            >>> md.Vocabulary.build([rows, more], "tokens", max_size=4).tokens
+            ('a', 'c')
         """
         who = "Vocabulary.build"
-        _check.string_feature(who, _check.blocks(who, dataset), feature)
-        _check.integer(who, "min_count", min_count)
-        if max_size is not None:
-            _check.integer(who, "max_size", max_size, minimum=cls.num_reserved + 1)
-        tokens, counts = _count_tokens(dataset, feature)
-        by_count_then_token = np.lexsort((tokens, -counts))
-        kept = by_count_then_token[counts[by_count_then_token] >= min_count]
-        if max_size is not None:
-            kept = kept[: max_size - cls.num_reserved]
-        return cls([_decode_utf8(who, token) for token in tokens[kept]])
+        datasets = check_build(who, dataset, feature, max_size, min_count, max_tokens_in_memory)
+        totals = count_datasets(datasets, feature, max_tokens_in_memory=max_tokens_in_memory)
+        tokens, _ = most_frequent(totals, max_tokens_of(max_size), min_count)
+        return cls(decode_tokens(who, tokens))
 
     def save(self, path: str | Path) -> None:
         r"""Write the vocabulary to a UTF-8 text file, one token a line, all or nothing.
@@ -166,20 +169,30 @@ class Vocabulary:
         )
 
 
-def _count_tokens(dataset: tf.data.Dataset, feature: str) -> tuple[Any, Any]:
-    """Return the distinct tokens (bytes) and how often each occurs."""
+def check_build(
+    who: str, dataset: Any, feature: str, max_size: int | None, min_count: int, in_memory: int
+) -> list[tf.data.Dataset]:
+    """Refuse arguments that no vocabulary can be built of; return the dataset, or several, in a list."""
+    datasets = list(dataset) if isinstance(dataset, list | tuple) else [dataset]
+    if not datasets:
+        _check.refuse(who, "dataset must be a dataset, or several", dataset, "Pass one.")
+    for one in datasets:
+        _check.string_feature(who, _check.blocks(who, one), feature)
+    _check.integer(who, "min_count", min_count)
+    if max_size is not None:
+        _check.integer(who, "max_size", max_size, minimum=Vocabulary.num_reserved + 1)
+    _check.integer(who, "max_tokens_in_memory", in_memory)
+    return datasets
 
-    def count(block: Element) -> tuple[tf.Tensor, tf.Tensor]:
-        values = block[feature]
-        flat = values.flat_values if isinstance(values, tf.RaggedTensor) else values
-        distinct, _, counts = tf.unique_with_counts(tf.reshape(flat, [-1]), tf.int64)
-        return distinct, counts
 
-    totals = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, default_value=0)
-    for distinct, counts in progress(map_blocks(dataset, count), "Counting tokens, in blocks"):
-        totals.insert(distinct, totals.lookup(distinct) + counts)
-    tokens, counts = totals.export()
-    return tokens.numpy(), counts.numpy()
+def max_tokens_of(max_size: int | None) -> int | None:
+    """Return how many tokens a vocabulary of `max_size` ids has at most."""
+    return None if max_size is None else max_size - Vocabulary.num_reserved
+
+
+def decode_tokens(who: str, tokens: Iterable[bytes]) -> list[str]:
+    """Return tokens as str; refuse those that are not UTF-8."""
+    return [_decode_utf8(who, token) for token in tokens]
 
 
 def _decode_utf8(who: str, token: bytes) -> str:

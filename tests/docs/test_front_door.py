@@ -53,6 +53,15 @@ def test_api_page_has_the_same_names_in_the_same_order() -> None:
 
 
 def test_nothing_else_is_public() -> None:
-    submodules = {"data", "layers", "losses", "metrics", "describe", "compile_args", "testing"}
+    submodules = {
+        "data",
+        "layers",
+        "losses",
+        "metrics",
+        "describe",
+        "compile_args",
+        "testing",
+        "beam",
+    }
     visible = {name for name in vars(md) if not name.startswith("_")}
     assert visible - submodules == set(md.__all__) - submodules

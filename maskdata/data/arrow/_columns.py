@@ -84,7 +84,8 @@ def _shared(chunks: Sequence[Any], kind: Any) -> tuple[tf.Tensor, Sequence[int]]
     ]
     if root.address % ALIGNMENT or any(start % size for start in starts):
         return None
-    return _as_tensor(root, kind.to_pandas_dtype()), [start // size for start in starts]
+    dtype = pa.array([], kind).to_numpy(zero_copy_only=False).dtype
+    return _as_tensor(root, dtype), [start // size for start in starts]
 
 
 def _root(buffer: Any) -> Any:

@@ -53,7 +53,7 @@ def spec_of_type(who: str, name: str, kind: Any) -> tf.TensorSpec | tf.RaggedTen
     if pa.types.is_dictionary(leaf):
         leaf = leaf.value_type
     if is_number(leaf) or pa.types.is_boolean(leaf):
-        dtype = tf.as_dtype(leaf.to_pandas_dtype())
+        dtype = tf.as_dtype(pa.array([], leaf).to_numpy(zero_copy_only=False).dtype)
     elif is_text(leaf):
         dtype = tf.string
     else:
