@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,10 +105,20 @@ class Streamed:
     def batches(self, epoch: int, step: int, end: int, saved: Path | None) -> tf.data.Dataset:
         epochs = range(epoch, end)
         self._live = OneIteratorAnEpoch(self._epoch, epochs, self.num_batches - step)
+        self._check_that_it_can_be_saved()
         if step:
             assert saved is not None
             tf.train.Checkpoint(iterator=self._live.iterator).read(str(saved / ITERATOR))
         return self._live
+
+    def _check_that_it_can_be_saved(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                self.save(Path(directory))
+            except tf.errors.OpError as error:
+                must = "tf.data must be able to save where it is in the data"
+                remedy = "Take random numbers from stateless ops; leave out Distribute and PrefetchToDevice."
+                _check.refuse(self._who, must, error.message, remedy)
 
     def save(self, path: Path) -> None:
         tf.train.Checkpoint(iterator=self._live.iterator).write(str(path / ITERATOR))

@@ -43,7 +43,9 @@ class Training:
         self._epoch, self._step = 0, 0
         self.history: History = {}
         self._saved = saved
-        if saved is not None:
+        if saved is None:
+            self._identity(0)  # which refuses what could not be told apart later
+        else:
             self._resume(saved)
 
     def run(self, epochs: int, arguments: dict[str, Any]) -> None:
