@@ -25,9 +25,9 @@ def assert_padding_invariant(
     Stage: a model, layer or function and one batch -> **an AssertionError, or nothing**.
 
     A model is judged as by `audit`: outputs, and if it is compiled and the batch has labels, loss,
-    gradients and metrics. A layer is called on one tensor that carries its mask. A function is
-    called on `x`. The error names the layers, operations, functions of `keras.ops` and operators
-    at fault, and what mends them.
+    gradients and metrics; and for a packed batch, whether segments stay apart. A layer is called on
+    one tensor that carries its mask. A function is called on `x`. The error names the layers,
+    operations, functions of `keras.ops` and operators at fault, and what mends them.
 
     Args:
         model_or_function: A model, a layer, or a function of `x` that returns tensors or arrays.

@@ -13,6 +13,7 @@ from maskdata.audit._compare import change
 from maskdata.audit._experiment import Experiment
 from maskdata.audit._locate import Tolerance, locate
 from maskdata.audit._made_masks import made_masks
+from maskdata.audit._misread_inputs import misread_inputs
 from maskdata.audit._precision import full_precision
 from maskdata.audit._problems import problem_of_loss, problems
 from maskdata.audit._recorded import Plan
@@ -45,6 +46,10 @@ def audit(
     their inputs do not are found by experiment, whatever they are. A call that is right as soon as
     it gets the mask of its input is not blamed: what lost that mask is. Then outputs, compiled
     loss, gradients and each metric are compared.
+
+    A packed batch, which has a feature `<name>_segment_ids` in `x`, is also run with other rows in
+    its odd and in its even segments, and with the segments of each packed row in reverse order:
+    calls that let one segment change another are found in the same way.
 
     Layers work as in inference; if some work differently in training, they are tried so too,
     without noise. Model, optimizer, metrics and random state are afterwards what they were;
@@ -117,7 +122,9 @@ def _report(
             unjudged.append(f"Could not tell {what}: {first_line(error)}.")
             return otherwise
 
-    faults, random = attempt("which calls read padding", ({}, set()), locate, trials.all, limit)
+    faults, random = attempt(
+        "which calls read padding", ({}, set()), locate, [*trials.packed, *trials.all], limit
+    )
     in_training, noisy = attempt(
         "what happens in training", ([], None), _training.training_trials, base, trials.all, limit
     )
@@ -131,11 +138,11 @@ def _report(
     steps, failed = follow(base, batch, trials.axes), _failed(base, trials)
     calls = verdicts(base, steps, faults, does, failed)
     found = problems(base, steps, faults, does, calls, failed)
-    found += _misread_inputs(experiment, batch, base)
+    found += misread_inputs(experiment, batch, base)
 
     make_metrics(experiment, batch, base, strategy)
     is_random = bool(random) and _has_random_outputs(experiment, batch, base)
-    whole = judge(experiment, trials.all, base, limit, is_random=is_random)
+    whole = judge(experiment, trials, base, limit, is_random=is_random)
     quantities = whole.quantities
     if whole.lost is not None:
         by = next(q.change for q in quantities if q.name == "loss")
@@ -149,7 +156,7 @@ def _report(
         list(calls.values()),
         _in_order(found) or _unexplained(quantities, trials),
         quantities,
-        [trial.what for trial in trials.all],
+        [trial.what for trial in (*trials.all, *trials.packed)],
         [*_notes.notes(batch, base, trials, random, noise, experiment.closed), *unjudged],
     )
 
@@ -224,22 +231,3 @@ def _has_random_outputs(experiment: Experiment, batch: Batch, base: Run) -> bool
     again = experiment.run(batch, Plan(), other_noise=True)
     pairs = [(base.values[o].array, again.values[o].array) for o in base.calls[()].outputs]
     return any(change(*pair) > 0 for pair in pairs)
-
-
-def _misread_inputs(experiment: Experiment, batch: Batch, base: Run) -> list[Problem]:
-    """Find out whether Keras gives the model one tensor in place of another."""
-    if not any(map(is_about_inputs, base.warnings)) or not isinstance(batch.structure, dict):
-        return []
-    declared = [tensor.name for tensor in experiment.model.inputs]
-    kept = [f for f in batch.given if f.name in declared]
-    if len(kept) != len(declared):
-        return []
-    structure = {name: batch.structure[name] for name in sorted(names_of(kept))}
-    kept.sort(key=lambda feature: feature.name)
-    run = experiment.run(Batch(tuple(kept), structure), Plan())
-    outputs = base.calls[()].outputs
-    if all((run.values[o].array == base.values[o].array).all() for o in outputs):
-        return []
-    what = f"are read in sorted order, not by name: x has more than the model's {declared}."
-    advice = f"Give it these only: ToKeras(x={declared})."
-    return [Problem(None, "inputs", what, float("inf"), advice)]

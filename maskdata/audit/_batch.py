@@ -25,6 +25,8 @@ class Feature:
         is_fixed: Whether the model takes only this number of steps.
         carries_mask: Whether it came with a Keras mask, and is given to the model with it.
         is_like: The feature whose steps it has because it is as long, if it has no mask itself.
+        packed_by: The feature that holds its segment ids, if several rows are packed into one.
+        is_of_segments: Whether it has a value for each segment of a packed row [B, S, ...].
     """
 
     name: str
@@ -35,6 +37,8 @@ class Feature:
     is_fixed: bool = False
     carries_mask: bool = False
     is_like: str | None = None
+    packed_by: str | None = None
+    is_of_segments: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ class Batch:
     def given(self) -> list[Feature]:
         """The features that are there."""
         return [feature for feature in self.features if feature is not None]
+
+    def segment_ids(self) -> dict[str, Array]:
+        """Return the features that hold segment ids [B, L], if the batch is packed."""
+        return {f.name: f.array for f in self.given if f.packed_by == f.name}
 
     def steps_by_length(self) -> dict[int, Array]:
         """Return padded length -> which steps are data in any feature of that length [B, L]."""

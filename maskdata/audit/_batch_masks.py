@@ -10,6 +10,7 @@ from keras import ops
 
 from maskdata.audit._batch import Batch, Feature, names_of, refuse
 from maskdata.audit._recorded import Array
+from maskdata.audit._segments import packed_by, with_segments
 from maskdata.audit._tensors import leading
 from maskdata.data._names import mask_name
 
@@ -32,6 +33,11 @@ def with_masks(who: str, batch: Batch, mask: Any) -> Batch:
             given = features[given].array
         masks[name] = [] if given is None else [_as_array(given)]
 
+    packed = packed_by(batch, masks)
+    for name, segment_ids in packed.items():
+        if name not in owner:
+            masks.setdefault(name, [features[segment_ids].array != 0])
+
     checked = {name: [_as_mask(who, features[name], m) for m in of] for name, of in masks.items()}
     made = batch.map(lambda feature: _masked(feature, checked.get(feature.name, [])))
     steps = {feature.name: feature.steps for feature in made.given}
@@ -42,6 +48,7 @@ def with_masks(who: str, batch: Batch, mask: Any) -> Batch:
             else feature
         )
     )
+    made = with_segments(made, packed)
     return _with_companions(made, [name for name, of in masks.items() if not of])
 
 
@@ -72,13 +79,19 @@ def _with_companions(batch: Batch, without_steps: list[str]) -> Batch:
     def like(feature: Feature) -> Feature:
         if feature.steps is not None or feature.array.ndim < 2 or feature.name in without_steps:
             return feature
+        if feature.is_of_segments:
+            return feature
         as_long = [
             f for f in masked if f.steps is not None and f.steps.shape == feature.array.shape[:2]
         ]
         if not as_long or (feature.is_fixed and not any(f.is_fixed for f in as_long)):
             return feature
         steps = np.asarray(np.any([np.asarray(f.steps) for f in as_long], axis=0))
-        return replace(feature, steps=steps, entries=steps, is_like=" or ".join(names_of(as_long)))
+        likes = list(dict.fromkeys(f.packed_by or f.name for f in as_long))
+        packed = as_long[0].packed_by if len(likes) == 1 else None
+        return replace(
+            feature, steps=steps, entries=steps, is_like=" or ".join(likes), packed_by=packed
+        )
 
     return batch.map(like)
 

@@ -11,7 +11,7 @@ from maskdata.audit._run import Run
 from maskdata.audit._steps import Axes, Steps
 
 Slots = tuple[Any, Any]  # an index into the one tensor, and into the other
-_SMALL = 1e-3  # differences are relative to the largest value, or to this if all are smaller
+SMALL = 1e-3  # differences are relative to the largest value, or to this if all are smaller
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,18 @@ def differences(
     return found
 
 
+def differences_at(slots: Mapping[Origin, Slots], one: Run, other: Run) -> dict[Origin, Difference]:
+    """Compare the tensors of two runs where these slots say that entries belong together."""
+    found = {}
+    for origin, (here, there) in slots.items():
+        if origin in one.values and origin in other.values:
+            a, b = one.values[origin].array, other.values[origin].array
+            is_same = a.shape == b.shape
+            by = change(a[here], b[there]) if is_same else np.inf
+            found[origin] = Difference(by, (here, there) if is_same else None)
+    return found
+
+
 def change(a: Array, b: Array) -> float:
     """Return the largest difference of two arrays, relative to the largest finite entry."""
     if a.shape != b.shape:
@@ -71,7 +83,7 @@ def change(a: Array, b: Array) -> float:
     with np.errstate(invalid="ignore"):
         largest = np.abs(np.concatenate([a, b], axis=None))
         difference = np.abs(a - b)[~is_same].max()
-    largest = largest[np.isfinite(largest)].max(initial=_SMALL)
+    largest = largest[np.isfinite(largest)].max(initial=SMALL)
     return float(difference / largest) if np.isfinite(difference) else np.inf
 
 

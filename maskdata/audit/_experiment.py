@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from maskdata.audit._batch import Batch
-from maskdata.audit._compare import Difference, Followed, differences
+from maskdata.audit._compare import Difference, Followed, Slots, differences, differences_at
 from maskdata.audit._recorded import Array, Key, Origin, Plan
 from maskdata.audit._run import Run
 from maskdata.audit._state import State
@@ -43,25 +43,32 @@ class Experiment:
 
 @dataclass
 class Trial:
-    """The same data in other padding, in two runs.
+    """The same data in other padding, or among other segments, in two runs.
 
     Attributes:
         what: What was done to the padding.
         batches: The batch before and after.
         runs: The run of each, as the model is.
+        verdict: What a call does whose data are other ones then.
         side: "left" or "right" if all padding on this side was taken away.
         injected: What stands in the padding after calls that make it up themselves.
         training: Whether layers work as in training.
         silent: Calls that work as in inference then.
+        slots: Which entries belong together, if the steps do not tell: in packed rows.
+        given: More entries that the second run gets from the first, where what comes later shall
+            be judged on its own.
     """
 
     what: str
     batches: tuple[Batch, Batch]
     runs: tuple[Run, Run]
+    verdict: str = "reads padding"
     side: str | None = None
     injected: Mapping[Origin, Array] = field(default_factory=dict)
     training: bool = False
     silent: frozenset[Key] = frozenset()
+    slots: Mapping[Origin, Slots] | None = None
+    given: Mapping[Origin, Any] = field(default_factory=dict)
     axes: Axes | None = None
     followed: tuple[Followed, Followed] = field(init=False)
     found: dict[Origin, Difference] = field(init=False)
@@ -75,10 +82,12 @@ class Trial:
             for run, batch in zip(self.runs, self.batches, strict=True)
         )
         self.followed = one, other
-        self.found = differences(one, other, axes, self.side)
+        self.found = self.differences(*self.runs)
 
     def differences(self, one: Run, other: Run) -> dict[Origin, Difference]:
         """Compare two other runs of these batches."""
+        if self.slots is not None:
+            return differences_at(self.slots, one, other)
         first, second = self.followed
         first, second = replace(first, run=one), replace(second, run=other)
         return differences(first, second, self.axes, self.side)
@@ -96,11 +105,13 @@ class Trial:
         self, run: Run, found: Mapping[Origin, Difference]
     ) -> dict[Origin, tuple[Any, Array]]:
         """Return the values that a run of the first batch has where data are, for the second."""
-        return {
+        right = {
             origin: (difference.slots[1], run.values[origin].array[difference.slots[0]])
             for origin, difference in found.items()
             if difference.slots is not None and origin.source in ("call", "code")
         }
+        given = {o: (index, run.values[o].array[index]) for o, index in self.given.items()}
+        return right | given
 
 
 def _roots(run: Run) -> dict[tuple[Key, int], Origin]:

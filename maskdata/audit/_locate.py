@@ -20,6 +20,7 @@ class Fault:
         origin: The tensor.
         change: The relative change of its data.
         what: What was done to the padding.
+        verdict: What its call does.
         needs_mask: Whether its call is right as soon as the right masks are attached.
         lost: What lost the mask that its call needs, if something did.
         training: Whether it shows in training only.
@@ -29,6 +30,7 @@ class Fault:
     origin: Origin
     change: float
     what: str
+    verdict: str
     needs_mask: bool
     lost: Origin | None
     training: bool
@@ -56,7 +58,7 @@ def locate(
     The second batch of a trial is run once more, and whatever a call gives is overwritten where data
     are by what it gave for the first: so every call gets right data in other padding, and those
     that still give other data read padding. If such a call is right with the right masks
-    attached to its inputs, it is the victim of what lost them.
+    attached to its inputs, it is the victim of what lost them. Masks do not keep segments apart.
     """
     faults: dict[Origin, Fault] = {}
     random: set[Origin] | None = None
@@ -69,13 +71,15 @@ def locate(
         if not guilty:
             continue
         random = _random(experiment, trial) if random is None else random
-        own = _guilty_with_masks(experiment, trial, tolerance)
+        is_packed = trial.slots is not None
+        own = None if is_packed else _guilty_with_masks(experiment, trial, tolerance)
         for origin in guilty - random:
-            lost, has_steps = _lost(trial, origin)
+            lost, has_steps = (None, True) if is_packed else _lost(trial, origin)
             fault = Fault(
                 origin,
                 found[origin].change,
                 trial.what,
+                trial.verdict,
                 needs_mask=(lost is not None and not has_steps)
                 or (lost is not None if own is None else origin not in own),
                 lost=lost,
@@ -84,7 +88,8 @@ def locate(
             )
             before = faults.get(origin, fault)
             worse = max(before, fault, key=lambda f: (f.matters, f.change))
-            is_victim = before.needs_mask and fault.needs_mask
+            is_same = before.verdict == fault.verdict
+            is_victim = before.needs_mask and fault.needs_mask if is_same else worse.needs_mask
             faults[origin] = replace(worse, needs_mask=is_victim)
     return faults, random or set()
 

@@ -27,7 +27,7 @@ def made_masks(run: Run, batch: Batch) -> tuple[dict[str, Array], set[str]]:
     """
     found: dict[str, Array] = {}
     are_masks: set[str] = set()
-    unknown = [f for f in batch.given if f.steps is None and not f.is_mask]
+    unknown = [f for f in batch.given if f.steps is None and not f.is_mask and not f.is_of_segments]
     known = [f.steps for f in batch.given if f.steps is not None]
     for call in makers(run):
         inputs = [batch.features[o.number] for o in call.inputs if o.source == "x"]

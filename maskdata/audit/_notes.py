@@ -20,7 +20,7 @@ def notes(
     closed: Iterable[Key],
 ) -> list[str]:
     """Return them as sentences."""
-    found = []
+    found = _of_packed(batch)
     plain = [f for f in batch.given if f.steps is None and not f.is_mask]
     if plain:
         names = ", ".join(f"{f.name} {list(f.array.shape)}" for f in plain)
@@ -67,6 +67,14 @@ def notes(
             "The outputs have steps and carry no mask: the loss needs the mask as sample_weight."
         )
     return found
+
+
+def _of_packed(batch: Batch) -> list[str]:
+    if not batch.segment_ids():
+        return []
+    most = max(int(ids.max(initial=0)) for ids in batch.segment_ids().values())
+    names = ", ".join(batch.segment_ids())
+    return [f"A packed batch: up to {most} segments in a row, by {names}."]
 
 
 def _names(run: Run, keys: Iterable[Key]) -> str:

@@ -5,13 +5,18 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from maskdata.audit import _advice
+from maskdata.audit import _advice, _packed_advice
 from maskdata.audit._locate import Fault
 from maskdata.audit._recorded import Key, Origin, Recorded
 from maskdata.audit._run import Run
 from maskdata.audit._steps import Steps
 from maskdata.audit._verdicts import Habits
 from maskdata.audit.report import Call, Problem
+
+_PACKED = {
+    "mixes segments": ("its values for the other segments", _packed_advice.for_mixer),
+    "depends on its place": ("its values for the same segments", _packed_advice.for_place),
+}
 
 
 def problems(
@@ -57,6 +62,12 @@ def _of_fault(run: Run, fault: Fault, calls: Mapping[Origin, Call]) -> tuple[Ori
     if fault.origin.source == "loss":
         what = f"adds a loss that depends on padding: the losses {changes}."
         advice = "Weigh each step of that loss by its mask, or leave it out."
+        return origin, Problem(call, call.name, what, fault.change, advice)
+    if fault.verdict in _PACKED:
+        where, mends = _PACKED[fault.verdict]
+        what = f"{fault.verdict}: {where} {changes}."
+        is_code = origin.source == "code" or not origin.key
+        advice = _advice.for_code() if is_code else mends(target)
         return origin, Problem(call, call.name, what, fault.change, advice)
     if not fault.needs_mask:
         what = f"reads padding: its values {changes}."

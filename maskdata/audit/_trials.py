@@ -1,4 +1,4 @@
-"""A batch and its run -> trials: padded further, other values in the padding, rows alone."""
+"""A batch and its run -> trials: padded further, other padding, rows alone, packed otherwise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from maskdata.audit import _variants
+from maskdata.audit import _packed_trials, _variants
 from maskdata.audit._batch import Batch
 from maskdata.audit._experiment import Experiment, Trial
 from maskdata.audit._made_masks import makers, masks
@@ -23,12 +23,16 @@ class Trials:
     """All trials of one batch.
 
     Attributes:
-        all: The trials that could be run.
+        all: The trials of padding that could be run.
+        packed: Those of a packed batch: other neighbours, another order.
+        why_not_packed: Why it was not tried whether segments mix, or "".
         failed: What was tried in vain -> the call that raised, and the error.
         axes: The axes that grow with the padding; None if no other length could be tried.
     """
 
     all: list[Trial] = field(default_factory=list)
+    packed: list[Trial] = field(default_factory=list)
+    why_not_packed: str = ""
     failed: dict[str, tuple[Recorded | None, Exception]] = field(default_factory=dict)
     axes: Axes | None = None
 
@@ -54,13 +58,31 @@ def run_trials(experiment: Experiment, batch: Batch, base: Run, made: set[str]) 
     trials.axes = growing_axes(reshaped) if reshaped else None
     for trial in trials.all:
         trial.compare(trials.axes)
+    if batch.segment_ids():
+        _run_packed(trials, experiment, batch, base)
     return trials
+
+
+def _run_packed(trials: Trials, experiment: Experiment, batch: Batch, base: Run) -> None:
+    tries = {
+        "the batch with other rows in every second segment": _packed_trials.among_others,
+        "the batch with its segments in another order": _packed_trials.in_another_order,
+    }
+    if not _packed_trials.has_neighbours(batch):
+        trials.why_not_packed = "no packed row holds two segments with steps"
+        return
+    for what, run in tries.items():
+        try:
+            trials.packed += run(experiment, batch, base, trials.axes)
+        except Exception as error:  # as above
+            trials.failed[what] = call_of(error), error
+            trials.why_not_packed = "it could not be tried, see the notes"
 
 
 def unlike(trials: Trials) -> set[Key]:
     """Return the calls inside of which other calls were made in another run."""
     found = set()
-    for trial in trials.all:
+    for trial in (*trials.all, *trials.packed):
         one, other = (_children(run) for run in trial.runs)
         found |= {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
     return found

@@ -69,7 +69,8 @@ def verdicts(
     places += [Origin("call", (), 0)] if () in _keys(faults) else []
     for origin in places:
         call, number = run.calls[origin.key], len(found) + 1
-        change = _change(origin, faults)
+        fault = _worst(origin, faults)
+        change = 0.0 if fault is None else fault.change
         if origin.source == "code" or not origin.key:
             where = "before" if origin.key else "of"
             found[origin] = Call(
@@ -79,7 +80,7 @@ def verdicts(
                 max(len(origin.key) - 1, 0),
                 mask_in=False,
                 mask_out=origin.source == "code" and run.values[origin].mask is not None,
-                verdict="reads padding" if change else "drops silently",
+                verdict="drops silently" if fault is None else fault.verdict,
                 change=change,
             )
             continue
@@ -92,20 +93,18 @@ def verdicts(
             mask_out=any(run.values[o].mask is not None for o in call.outputs),
             verdict="fails with a mask"
             if origin.key in failed
-            else _verdict(run, call, steps, change, habits),
+            else _verdict(run, call, steps, habits)
+            if fault is None
+            else fault.verdict,
             change=change,
         )
     return found
 
 
-def _verdict(
-    run: Run, call: Recorded, steps: Mapping[Origin, Steps], change: float, habits: Habits
-) -> str:
+def _verdict(run: Run, call: Recorded, steps: Mapping[Origin, Steps], habits: Habits) -> str:
     is_masked = any(run.values[o].mask is not None for o in call.outputs)
     loses = any(o in steps and steps[o].lost == Origin("call", call.key, 0) for o in call.outputs)
     has_steps = any(o in steps for o in call.outputs)
-    if change:
-        return "reads padding"
     if isinstance(call.target.op, DropMask) and call.has_mask:
         return "drops by design"
     if call.unmasked or (call.has_mask and is_masked and loses):
@@ -122,11 +121,11 @@ def _verdict(
     return "passes on" if is_masked else "drops by design"
 
 
-def _change(origin: Origin, faults: Mapping[Origin, Fault]) -> float:
+def _worst(origin: Origin, faults: Mapping[Origin, Fault]) -> Fault | None:
     if origin.source == "code":
-        return faults[origin].change if origin in faults else 0.0
-    changes = [f.change for o, f in faults.items() if o.key == origin.key and o.source != "code"]
-    return max(changes, default=0.0)
+        return faults.get(origin)
+    own = [f for o, f in faults.items() if o.key == origin.key and o.source != "code"]
+    return max(own, key=lambda fault: fault.change, default=None)
 
 
 def _keys(faults: Mapping[Origin, Fault]) -> set[Key]:

@@ -12,11 +12,13 @@ from maskdata.audit._experiment import Experiment, Trial
 from maskdata.audit._gradients import distance, flat, loss_and_gradients, loss_of
 from maskdata.audit._labels import Predictions, extended
 from maskdata.audit._locate import Tolerance
+from maskdata.audit._outputs import outputs_of
 from maskdata.audit._recorded import Origin
 from maskdata.audit._run import Run
 from maskdata.audit._said import first_line
 from maskdata.audit._steps import Steps
-from maskdata.audit.report import Quantity
+from maskdata.audit._trials import Trials
+from maskdata.audit.report import PACKED, Quantity
 
 _WEIGHTS = "Give the mask of the steps as sample_weight."
 _LOSS = (
@@ -50,7 +52,7 @@ class Whole:
 
 def judge(
     experiment: Experiment,
-    trials: list[Trial],
+    trials: Trials,
     base: Run,
     tolerance: Tolerance,
     *,
@@ -61,16 +63,11 @@ def judge(
     if is_random:
         whole.quantities.append(Quantity("outputs", 0.0, ok=True, why="random in inference too"))
         return whole
-    outputs = [
-        (trial.found[origin].change, tolerance.of(trial.runs[0].values[origin].array))
-        for trial in trials
-        for origin in trial.runs[0].calls[()].outputs
-        if origin in trial.found
-    ]
-    largest = max((by for by, _ in outputs), default=0.0)
-    whole.quantities.append(Quantity("outputs", largest, all(by <= most for by, most in outputs)))
-
-    of_batch = [trial for trial in trials if trial.runs[0] is base]
+    whole.quantities.append(outputs_of("outputs", trials.all, tolerance))
+    if trials.packed or trials.why_not_packed:
+        of_packed = outputs_of(PACKED, trials.packed, tolerance)
+        whole.quantities.append(replace(of_packed, why=trials.why_not_packed))
+    of_batch = [trial for trial in trials.all if trial.runs[0] is base]
     why = _why_not(model, of_batch)
     if why:
         whole.quantities.append(Quantity("loss", 0.0, ok=True, why=why))

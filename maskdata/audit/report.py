@@ -19,9 +19,12 @@ VERDICTS = {
     "drops silently": "the steps go on without the mask; nothing is said",
     "drops with a warning": "the steps go on without the mask; Keras says so",
     "reads padding": "its values where data are depend on the padding",
+    "mixes segments": "its values for one segment of a packed row depend on the others",
+    "depends on its place": "its values for a segment depend on where in the packed row that stands",
     "fails with a mask": "it raises an error because of the mask",
     "no mask": "none went in, none comes out",
 }
+PACKED = "outputs, packed otherwise"
 
 
 @final
@@ -37,8 +40,8 @@ class Call:
         mask_in: Whether a mask came with an input.
         mask_out: Whether a mask comes with an output.
         verdict: One of `VERDICTS`.
-        change: By how much its values where data are change with the padding, relative to the
-            largest; 0 if they do not.
+        change: By how much its values where data are change with the padding, or with other
+            segments in the packed row, relative to the largest; 0 if they do not.
     """
 
     number: int
@@ -54,7 +57,7 @@ class Call:
 @final
 @dataclass(frozen=True)
 class Problem:
-    """Something that makes the result depend on padding.
+    """Something that makes the result depend on padding, or on what a row is packed with.
 
     Attributes:
         call: The call to mend; None if it is none.
@@ -81,7 +84,7 @@ class Quantity:
     """One number of the whole model, or a set of them.
 
     Attributes:
-        name: "outputs", "loss", "gradients", or the name of a metric.
+        name: "outputs", "outputs, packed otherwise", "loss", "gradients", or the name of a metric.
         change: The largest relative difference between paddings, or between numbers of replicas.
         ok: Whether that is no more than rounding.
         why: Why it could not be judged, or "".
@@ -101,9 +104,9 @@ class Report:
     Attributes:
         model: Name of the model.
         calls: A `Call` for each call, in order.
-        problems: A `Problem` for all that makes the result depend on padding.
+        problems: A `Problem` for all that makes the result depend on padding or packing.
         whole: A `Quantity` for outputs, loss, gradients and each metric.
-        tried: What was done to the padding.
+        tried: What was done to the padding, and to the segments of a packed batch.
         notes: What could not be judged and why, and what else one should know.
     """
 
@@ -116,7 +119,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing depends on padding, as far as it could be judged."""
+        """Whether nothing depends on padding or packing, as far as it could be judged."""
         return not self.problems
 
     @property
@@ -124,8 +127,12 @@ class Report:
         """One line."""
         tried = f"{len(self.calls)} calls, {len(self.tried)} comparisons"
         if self.ok:
-            is_proven = not any(quantity.why for quantity in self.whole[:1])
-            found = "padding changes nothing" if is_proven else "no problem found"
+            of_outputs = [q for q in self.whole if q.name in ("outputs", PACKED)]
+            is_proven = not any(quantity.why for quantity in of_outputs)
+            is_packed = len(of_outputs) > 1
+            what = "neither padding nor packing changes anything"
+            what = what if is_packed else "padding changes nothing"
+            found = what if is_proven else "no problem found"
             return f"{self.model}: {found} ({tried})"
         number = len(self.problems)
         return f"{self.model}: {number} problem{'s' * (number > 1)} ({tried})"

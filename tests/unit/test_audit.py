@@ -54,7 +54,11 @@ def test_every_verdict():
         "global_average_pooling1d": "uses",
     }
     silent = audit(*words(lambda h: pooled(h * 2.0)))
-    assert set(found.values()) | set(verdicts(silent).values()) == set(VERDICTS)
+    of_packed = {
+        "mixes segments",
+        "depends on its place",
+    }  # in tests/invariance/test_packed_audit.py
+    assert set(found.values()) | set(verdicts(silent).values()) == set(VERDICTS) - of_packed
 
 
 def test_problems_stand_in_the_order_of_calls_and_the_first_change_is_told():
