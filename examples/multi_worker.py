@@ -75,14 +75,14 @@ def train(strategy: tf.distribute.Strategy) -> list[np.ndarray]:
         )  # adds up the gradients of all replicas
         return loss
 
-    @tf.function(reduce_retracing=True)
+    batches = strategy.experimental_distribute_dataset(make_batches())
+
+    @tf.function(input_signature=[batches.element_spec])  # traced once for all lengths
     def step(batch: tuple[tf.Tensor, ...]) -> tf.Tensor:
         # Each replica returns its part of the mean: the sum over its steps by the weights of all.
         return strategy.reduce("SUM", strategy.run(replica_step, args=batch), axis=None)
 
-    losses = [
-        float(step(batch)) for batch in strategy.experimental_distribute_dataset(make_batches())
-    ]
+    losses = [float(step(batch)) for batch in batches]
     print(f"{len(losses)} steps, loss {losses[0]:.4f} to {losses[-1]:.4f}", flush=True)
     return model.get_weights()
 

@@ -93,7 +93,7 @@ def bucketed(rows: tf.data.Dataset) -> tf.data.Dataset:
     return to_keras(prepare(rows).map(as_one_segment))
 
 
-def build_model(width: int = 48, num_blocks: int = 2) -> keras.Model:
+def build_model(num_blocks: int, width: int = 48) -> keras.Model:
     keras.utils.set_random_seed(0)
     tokens, segment_ids, positions = (
         keras.Input([None], dtype="int32", name=name) for name in INPUTS
@@ -113,9 +113,10 @@ def build_model(width: int = 48, num_blocks: int = 2) -> keras.Model:
     return keras.Model([tokens, segment_ids, positions], logits)
 
 
-def train(batches: tf.data.Dataset, held_out: tf.data.Dataset, epochs: int) -> tuple[float, float]:
+def train(
+    model: keras.Model, batches: tf.data.Dataset, held_out: tf.data.Dataset, epochs: int
+) -> tuple[float, float]:
     """Return the seconds of an epoch after the first, and the loss on what was held out."""
-    model = build_model()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(3e-3), **md.compile_args(loss))
     seconds: list[float] = []
@@ -131,16 +132,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--bytes", type=int, default=150_000, help="how much text to read")
     parser.add_argument("--epochs", type=int, default=2, help="how often to read it")
+    parser.add_argument("--blocks", type=int, default=2, help="how many blocks of attention")
     options = parser.parse_args()
     paragraphs = read_paragraphs(options.bytes)
-    held_out, training = (
-        rows_of(paragraphs[::10]),
-        rows_of([p for number, p in enumerate(paragraphs) if number % 10]),
-    )
+    held_out = bucketed(rows_of(paragraphs[::10]))
+    training = rows_of([p for number, p in enumerate(paragraphs) if number % 10])
     table = Table("batches", "steps", "padding", "seconds an epoch", "tokens a second", "loss")
     for name, make in (("packed", packed), ("in buckets", bucketed)):
         batches = make(training)
-        seconds, loss = train(batches, bucketed(held_out), options.epochs)
+        model = build_model(options.blocks)
+        seconds, loss = train(model, batches, held_out, options.epochs)
         steps = md.describe(batches).features["y"]
         speed = f"{steps.steps / seconds:,.0f}"
         numbers = f"{int(batches.cardinality()):,}", f"{steps.padding:.1%}", f"{seconds:.1f}"

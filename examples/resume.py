@@ -1,4 +1,4 @@
-"""Training that is killed twice, and ends where training ends that is not.
+"""Training that is killed, and ends where training ends that is not.
 
 The program starts itself anew for each training. One runs to its end. Another is killed with
 `kill -9` in the middle of its first and of its second epoch; each time the same call goes on
@@ -80,6 +80,9 @@ def run(directory: Path, kill_at: int = 0) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--kills", type=int, nargs="+", default=[8, 22], help="at the end of which steps to kill it"
+    )
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--kill-at", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -89,8 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         print("Never interrupted:")
         whole = run(Path(directory) / "whole")
-        print("Killed twice:")
-        for kill_at in (8, 22):
+        print("Killed:")
+        for kill_at in options.kills:
             run(Path(directory) / "killed", kill_at)
         resumed = run(Path(directory) / "killed")
     print(resumed, end="")

@@ -1,16 +1,12 @@
 """The JAX backend of Keras on one device, in a process of its own."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-import maskdata
 from tests.distributed import runs
+from tests.jax_process import run_on_jax
 from tests.unit import token_wise_cases as cases
 
 pytestmark = pytest.mark.slow
@@ -52,16 +48,7 @@ METRICS = ["accuracy of classes", "AUC", "F1Score", "MeanIoU", "a function"]
 
 @pytest.fixture(scope="module")
 def results():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("METRICS", repr(METRICS))],
-        cwd=pathlib.Path(maskdata.__file__).parents[1],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(run_on_jax(PROGRAM.replace("METRICS", repr(METRICS))))
 
 
 @pytest.mark.parametrize("name", runs.HOW)

@@ -157,11 +157,11 @@ def test_both_workers_make_rows_and_a_pipeline_that_forgets_the_end_is_caught(
 
 
 def slowly(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return the dataset, 5 ms an element: so no worker is done before the others begin."""
+    """Return the dataset, 50 ms an element: so no worker is done before the others begin."""
     spec = dataset.element_spec
     slow = tf.raw_ops.SleepDataset(
         input_dataset=tf.data.experimental.to_variant(dataset),
-        sleep_microseconds=5000,
+        sleep_microseconds=50_000,
         output_types=[
             tf.variant if isinstance(s, tf.RaggedTensorSpec) else s.dtype
             for s in tf.nest.flatten(spec)

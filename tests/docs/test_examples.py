@@ -50,7 +50,7 @@ def test_rows_go_through_files_and_a_changed_byte_costs_one_row() -> None:
 
 @pytest.mark.slow
 def test_packed_batches_have_less_padding_and_the_model_learns() -> None:
-    printed = run("pack_language_model.py", "--bytes", "60000")
+    printed = run("pack_language_model.py", "--bytes", "60000", "--blocks", "1")
     lines = [line.split("│")[1:-1] for line in printed.splitlines() if "│" in line]
     table = {name.strip(): [cell.strip(" %") for cell in cells] for name, *cells in lines}
     packed_steps, packed_padding, *_, packed_loss = table["packed"]
@@ -72,9 +72,7 @@ def test_every_row_comes_from_the_workers_of_the_service() -> None:
 
 @pytest.mark.slow
 def test_training_that_is_killed_ends_where_training_ends() -> None:
-    printed = run("resume.py")
-    assert re.findall(r"killed at the end of step (\d+); .* of step (\d+)", printed) == [
-        ("8", "5"),
-        ("22", "20"),
-    ]
+    printed = run("resume.py", "--kills", "22")
+    (steps,) = re.findall(r"killed at the end of step (\d+); .* of step (\d+)", printed)
+    assert steps == ("22", "20")
     assert printed.endswith("Bit for bit the same.\n")

@@ -1,16 +1,13 @@
 """Every layer on the JAX backend, in a process of its own: as on TensorFlow, and without padding."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import maskdata
+from tests.invariance import test_packed_models as packed
+from tests.jax_process import run_on_jax
 from tests.unit import every_layer
 
 pytestmark = pytest.mark.slow
@@ -20,6 +17,7 @@ import json
 import jax
 import keras
 import numpy as np
+from tests.invariance.test_layers_on_jax import outputs_for_packed_rows
 from tests.unit import every_layer
 
 assert keras.backend.backend() == "jax"
@@ -39,22 +37,29 @@ print(json.dumps({
     "values": {" ".join(map(str, key)): value.tolist() for key, value in values.items()},
     "gradient": np.array(gradient).tolist(),
     "changes": [change.tolist() for change in changes],
+    "packed": {name: found.tolist() for name, found in outputs_for_packed_rows().items()},
 }))
 """
 
 
+def outputs_for_packed_rows():
+    """Return what each model gives for packed rows, with weights that depend on nothing else."""
+    outputs = {}
+    features = packed.packed(packed.rows_for("encoder"), 9)
+    inputs = {key: features[key].numpy() for key in packed.INPUTS}
+    for name in packed.MODELS:
+        model = packed.build(name)
+        random = np.random.default_rng(0)
+        model.set_weights([random.normal(size=w.shape) * 0.3 for w in model.get_weights()])
+        found = np.array(model.predict(inputs, verbose=0))
+        is_pooled = found.shape[1] == inputs["segment_mask"].shape[1]
+        outputs[name] = found[inputs["segment_mask" if is_pooled else "tokens_segment_ids"] > 0]
+    return outputs
+
+
 @pytest.fixture(scope="module")
 def results():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=pathlib.Path(maskdata.__file__).parents[1],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(run_on_jax(PROGRAM))
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,9 @@ def test_gradients_are_those_of_tensorflow(results, expected):
 def test_training_does_not_depend_on_padding(results):
     one, other = map(np.array, results["changes"])
     assert np.linalg.norm(other - one) < 1e-5 * np.linalg.norm(one)
+
+
+def test_outputs_for_packed_rows_are_those_of_tensorflow(results):
+    for name, values in outputs_for_packed_rows().items():
+        found = np.array(results["packed"][name])
+        np.testing.assert_allclose(found, values, rtol=1e-4, atol=1e-5, err_msg=name)

@@ -1,19 +1,15 @@
 """The audit finds every planted fault where it is, and nothing in models that are right."""
 
 import json
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import pytest
 
-import maskdata
 from maskdata import layers as masked
 from maskdata.audit import audit
 from tests.invariance.planted_faults import CLEAN, FAULTS, pooled, words
+from tests.jax_process import run_on_jax
 
 layers = keras.layers
 # Said while the models are built.
@@ -110,14 +106,6 @@ ON_JAX = (
 
 @pytest.mark.slow
 def test_the_same_on_jax():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("NAMES", repr(ON_JAX))],
-        cwd=pathlib.Path(maskdata.__file__).parents[1],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = run_on_jax(PROGRAM.replace("NAMES", repr(ON_JAX)))
     expected = {name: [FAULTS[name].at] if name in FAULTS else [] for name in ON_JAX}
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    assert json.loads(printed.splitlines()[-1]) == expected

@@ -64,7 +64,9 @@ def build_model(*, unseeded_noise: bool = True) -> keras.Model:
     h = md.layers.AttachMask()([keras.layers.Embedding(20, 6)(ids), mask])
     h = keras.layers.Dropout(0.4)(h)
     h = md.layers.KeepMask(Noise())(h) if unseeded_noise else h
-    model = keras.Model([ids, mask], keras.layers.Dense(3)(keras.layers.BatchNormalization()(h)))
+    # Two weights are trained: each more is more of Adam to trace, in each process anew.
+    h = keras.layers.BatchNormalization(center=False, scale=False)(h)
+    model = keras.Model([ids, mask], keras.layers.Dense(3, use_bias=False)(h))
     model.compile(
         keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9),
         **md.compile_args(keras.losses.SparseCategoricalCrossentropy(from_logits=True)),

@@ -1,11 +1,9 @@
 """Resumable: what is saved, when, and what it refuses to go on with."""
 
+import functools
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import tensorflow as tf
 
 import maskdata as md
 from maskdata._resumable import _directory, _model_state, _sources, _training
+from tests.jax_process import run_on_jax
 from tests.laws.resumable_runs import SOURCES, build_model, digest_of, rows, to_keras
 
 EPOCHS, STEPS = 2, 9
@@ -34,10 +33,29 @@ class StopAt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@functools.cache
+def _model_and_its_start() -> tuple[keras.Model, list[np.ndarray], Any]:
+    model, (plan, prepare) = build_model(), SOURCES["BatchPlan"]()
+    _model_state.make_variables(model, next(iter(prepare(plan.stream()))))
+    start = [variable.numpy() for variable in _model_state.variables_of(model)]
+    return model, start, _model_state._generator_of_unseeded_layers()
+
+
+def untrained() -> keras.Model:
+    """Return the model before its first step; each that is built takes a second to trace."""
+    model, start, generator = _model_and_its_start()
+    if generator is not _model_state._generator_of_unseeded_layers():
+        _model_and_its_start.cache_clear()  # a seed was set since, and Keras draws from a new one
+        return untrained()
+    for variable, value in zip(_model_state.variables_of(model), start, strict=True):
+        variable.assign(value)
+    return model
+
+
 def fit(
     directory: Path, source: str, *, stop_at: int | None = None, model: Any = None, **arguments: Any
 ) -> tuple[keras.callbacks.History, keras.Model]:
-    model = model or build_model()
+    model = model or untrained()
     callbacks = [] if stop_at is None else [StopAt(stop_at)]
     training = md.Resumable(directory, save_freq=2)
     options = {"epochs": EPOCHS, "verbose": 0, "callbacks": callbacks}
@@ -117,13 +135,30 @@ def test_the_law_catches_what_is_forgotten(
     assert resumed(stopped, source, tmp_path)[0] != whole[source][0]
 
 
-def test_training_that_ended_is_not_trained_further_unless_asked_to(tmp_path: Path) -> None:
-    first, model = fit(tmp_path, "BatchPlan", epochs=1)
-    again, same = fit(tmp_path, "BatchPlan", epochs=1)
-    assert (again.history, digest_of(same)) == (first.history, digest_of(model))
-    more, _ = fit(tmp_path, "BatchPlan", epochs=2)
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
+    """Return a directory with one epoch of training on a plan, its history and its end."""
+    directory = tmp_path_factory.mktemp("saved")
+    history, model = fit(directory, "BatchPlan", epochs=1)
+    return directory, history.history, digest_of(model)
+
+
+@pytest.fixture(scope="module")
+def saved(ended: tuple[Path, Any, str]) -> Path:
+    return ended[0]
+
+
+def test_training_that_ended_is_not_trained_further_unless_asked_to(
+    ended: tuple[Path, Any, str], whole: Any, tmp_path: Path
+) -> None:
+    saved, first, end = ended
+    directory = shutil.copytree(saved, tmp_path / "copy")
+    again, same = fit(directory, "BatchPlan", epochs=1)
+    assert (again.history, digest_of(same)) == (first, end)
+    more, model = fit(directory, "BatchPlan", epochs=2)
     assert more.epoch == [0, 1]
-    assert more.history["token_loss"][:1] == first.history["token_loss"]
+    assert more.history["token_loss"][:1] == first["token_loss"]
+    assert (more.history, digest_of(model)) == whole["BatchPlan"]
 
 
 def test_steps_in_one_execution_and_validation(tmp_path: Path) -> None:
@@ -173,6 +208,7 @@ ON_JAX = """
 import sys
 from pathlib import Path
 import maskdata as md
+from tests.jax_process import run_on_jax
 from tests.laws.resumable_runs import rows
 from tests.unit.test_resumable import StopAt, build_model, digest_of, to_keras
 
@@ -196,10 +232,7 @@ assert ends[0] == ends[1], ends
 
 @pytest.mark.slow
 def test_on_jax(tmp_path: Path) -> None:
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-c", ON_JAX, str(tmp_path)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+    run_on_jax(ON_JAX, str(tmp_path))
 
 
 def test_sigterm_saves_and_goes_on_to_who_waited_for_it(tmp_path: Path) -> None:
@@ -221,20 +254,11 @@ def test_sigterm_saves_and_goes_on_to_who_waited_for_it(tmp_path: Path) -> None:
     assert (saved.manifest["epoch"], saved.manifest["step"]) == (0, 4)
 
 
-def test_what_is_saved_of_a_plan_is_small(tmp_path: Path) -> None:
-    fit(tmp_path, "BatchPlan", epochs=1)
-    saved = _directory.latest(tmp_path)
-    assert sorted(path.name for path in saved.path.iterdir()) == ["manifest.json", "variables.npz"]
-    position = {key: saved.manifest[key] for key in ("version", "epoch", "step", "identity")}
+def test_what_is_saved_of_a_plan_is_small(saved: Path) -> None:
+    newest = _directory.latest(saved)
+    assert sorted(path.name for path in newest.path.iterdir()) == ["manifest.json", "variables.npz"]
+    position = {key: newest.manifest[key] for key in ("version", "epoch", "step", "identity")}
     assert len(json.dumps(position)) < 4096
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory with one epoch of training on a plan."""
-    directory = tmp_path_factory.mktemp("saved")
-    fit(directory, "BatchPlan", epochs=1)
-    return directory
 
 
 def other_model() -> keras.Model:
@@ -254,9 +278,9 @@ def test_it_goes_on_with_the_same_only(saved: Path) -> None:
     with pytest.raises(
         ValueError, match=r"Resumable: order must be what it was when .* was saved, .*Bring it back"
     ):
-        training.fit(build_model(), other_plan(seed=2), prepare, epochs=2)
+        training.fit(untrained(), other_plan(seed=2), prepare, epochs=2)
     with pytest.raises(ValueError, match="Resumable: prepare must be what it was"):
-        training.fit(build_model(), plan, md.Chain(md.ToDense(pad_values=1), to_keras()), epochs=2)
+        training.fit(untrained(), plan, md.Chain(md.ToDense(pad_values=1), to_keras()), epochs=2)
     with pytest.raises(ValueError, match=r"Resumable: pipeline must be what it was when .*, got"):
         fit(saved, "dataset")
     model = build_model()
@@ -328,6 +352,7 @@ REFUSED: list[tuple[Callable[[], Any], dict[str, Any], type[Exception], str]] = 
     (numbers().shuffle(6, seed=1).batch, {}, ValueError, "the order must not depend on how often the dataset was read, .*Pass a function of the epoch"),
     (lambda _: generated(), {}, ValueError, "the pipeline must not call Python functions"),
     (lambda _: numbers().batch(2).repeat(), {}, ValueError, "CountBatches: the dataset must have an end"),
+    (lambda _: numbers().batch(2).map(lambda x, y: (x * tf.random.uniform([], dtype=x.dtype), y)), {}, ValueError, r"Resumable: tf.data must be able to save where it is in the data, got .*stateful"),
     (lambda _: [1, 2], {}, TypeError, "Resumable"),
     (numbers().batch, {"steps_per_epoch": 3}, TypeError, "Resumable: fit must not be given steps_per_epoch, got 3. The position"),
     (numbers().batch, {"epochs": 0}, ValueError, "Resumable: epochs must be at least 1, got 0"),
@@ -350,7 +375,7 @@ def test_bad_arguments_are_refused() -> None:
 def test_a_prepare_that_leaves_batches_out_is_refused(tmp_path: Path) -> None:
     plan, prepare = SOURCES["BatchPlan"]()
     with pytest.raises(ValueError, match="prepare must keep the 9 batches of the plan, got 2"):
-        md.Resumable(tmp_path).fit(build_model(), plan, lambda d: prepare(d).take(2), epochs=1)
+        md.Resumable(tmp_path).fit(untrained(), plan, lambda d: prepare(d).take(2), epochs=1)
 
 
 def test_a_dataset_is_refused_on_replicas(tmp_path: Path) -> None:

@@ -1,10 +1,6 @@
-"""SegmentAttentionMask, SegmentPooling, SegmentRNN: refusals, shapes, backends, precision."""
+"""SegmentAttentionMask, SegmentPooling, SegmentRNN: refusals, shapes, precision."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 from typing import Any
 
 import keras
@@ -12,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import maskdata
 from maskdata.layers import SegmentAttentionMask, SegmentPooling, SegmentRNN
 
 IDS = np.array([[1, 1, 2, 0], [1, 2, 3, 3]], "int32")
@@ -82,37 +77,3 @@ def test_each_segment_is_what_it_is_alone(cell: Any, *, go_backwards: bool) -> N
     rnn = keras.layers.RNN(layer.cell, return_sequences=True, go_backwards=go_backwards)
     stock = np.array(rnn(STEPS[1:, 2:]))[0]
     np.testing.assert_allclose(packed[1, 2:], stock[::-1] if go_backwards else stock, atol=1e-6)
-
-
-PROGRAM = """
-import keras, numpy as np
-from tests.invariance import test_packed_models as packed
-from tests.unit.test_segment_layers import outputs_of
-assert keras.backend.backend() == "jax"
-np.savez("jax.npz", **outputs_of(packed))
-"""
-
-
-def outputs_of(packed: Any) -> dict[str, np.ndarray]:
-    """Return what each model gives for packed rows, with weights that depend on nothing else."""
-    features = packed.lay_out(packed.rows_to_pack(), 9)
-    found = {}
-    for name in packed.MODELS:
-        model = packed.build(name)
-        random = np.random.default_rng(0)
-        model.set_weights([random.normal(size=w.shape) * 0.3 for w in model.get_weights()])
-        outputs = np.array(model.predict({key: features[key] for key in model.input}, verbose=0))
-        found[name] = outputs[features["segment_mask" if "pooled" in name else "segment_ids"] > 0]
-    return found
-
-
-@pytest.mark.slow
-def test_the_same_on_the_jax_backend(tmp_path: pathlib.Path) -> None:
-    from tests.invariance import test_packed_models as packed
-
-    root = str(pathlib.Path(maskdata.__file__).parents[1])
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": root}
-    subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, check=True)
-    on_jax = np.load(tmp_path / "jax.npz")
-    for name, expected in outputs_of(packed).items():
-        np.testing.assert_allclose(on_jax[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
