@@ -303,6 +303,18 @@ def test_versions_are_compared(saved: Path, monkeypatch: pytest.MonkeyPatch) -> 
         fit(saved, "BatchPlan")
 
 
+def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        (path / "part").write_text("half")
+        raise OSError("No space left on device")
+
+    _directory.save(tmp_path, 1, {"epoch": 0}, lambda path: None)
+    with pytest.raises(OSError, match="No space left"):
+        _directory.save(tmp_path, 2, {"epoch": 1}, full)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000000001"]
+    assert _directory.latest(tmp_path).manifest == {"epoch": 0}
+
+
 def test_a_directory_is_for_one_process(tmp_path: Path) -> None:
     with (
         _directory.held("Resumable", tmp_path),
