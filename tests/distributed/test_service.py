@@ -122,9 +122,11 @@ def cluster() -> Iterator[Cluster]:
 def counts(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Read all pipelines, several at once: the service mostly waits."""
 
+    directories = {name: tmp_path_factory.mktemp("data") for name in PIPELINES}  # not in threads
+
     def read(name: str) -> Any:
         try:
-            pipeline = PIPELINES[name](tmp_path_factory.mktemp("data"))
+            pipeline = PIPELINES[name](directories[name])
             return count(pipeline.apply(Distribute(cluster.address, timeout_s=60)))
         except Exception as error:
             return error
