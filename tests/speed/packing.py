@@ -6,7 +6,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -76,11 +76,11 @@ PEERS = {"grain_packing": "grain_dataset", "seqio_packing": "seqio_task"}
 """The modules of `tests.speed.peers` that pack, and in whose environment."""
 
 
-def workers(logs: Path, stack: ExitStack) -> Iterator[Worker]:
+def workers(logs: Path, stack: ExitStack, peers: Iterable[str] = PEERS) -> Iterator[Worker]:
     ours = Elsewhere("tests.speed.packing", Path(sys.executable), logs / "maskdata")
     yield stack.enter_context(ours)
-    for module, environment in PEERS.items():
-        name = f"tests.speed.peers.{module}"
+    for module in peers:
+        environment, name = PEERS[module], f"tests.speed.peers.{module}"
         try:
             python = python_of(environment)
             yield stack.enter_context(Elsewhere(name, python, logs / module))
@@ -119,12 +119,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20 * 4096)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--means", type=float, nargs="*", default=MEANS)
+    parser.add_argument("--peers", choices=PEERS, nargs="*", default=[*PEERS])
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     by_mean = {}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         directory = Path(name)
-        found = list(workers(directory, stack))
+        found = list(workers(directory, stack, options.peers))
         for mean in options.means:
             small = write(directory / f"small {mean}", options.rows // 20, mean)
             full = write(directory / f"full {mean}", options.rows, mean)
