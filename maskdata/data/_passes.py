@@ -35,20 +35,26 @@ def pass_number(who: str) -> tf.data.Dataset:
     return tf.data.Dataset.range(1).flat_map(in_graph(lambda _: source)).map(in_graph(number_of))
 
 
-def _seed_of_this_pass() -> tf.data.Dataset:
-    """Return one element, another one in each pass.
+def numbers_of_this_pass(seed: int, seed2: int) -> tf.data.Dataset:
+    """Return random numbers without end, int64, others in each pass.
 
-    The raw op because `tf.data.Dataset.random` mixes the global seed into its own.
+    With two seeds of 0, no other process has them either. The raw op because `tf.data.Dataset.random`
+    mixes the global seed into its own: the numbers would depend on what else a program does.
     """
     source = tf.raw_ops.RandomDatasetV2(
-        seed=0,
-        seed2=1,
+        seed=seed,
+        seed2=seed2,
         seed_generator=tf.raw_ops.DummySeedGenerator(),
         rerandomize_each_iteration=True,
         output_types=[tf.int64],
         output_shapes=[[]],
     )
-    return tf.data.experimental.from_variant(source, tf.TensorSpec([], tf.int64)).take(1)
+    return tf.data.experimental.from_variant(source, tf.TensorSpec([], tf.int64))
+
+
+def _seed_of_this_pass() -> tf.data.Dataset:
+    """Return one element, another one in each pass."""
+    return numbers_of_this_pass(0, 1).take(1)
 
 
 @functools.cache

@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from maskdata.data._passes import numbers_of_this_pass
+
 ELEMENT, OPEN, CLOSE, TICK, END = range(5)
 """The kinds of labels: on elements, on the marks of a stream, on ticks of a clock, after all streams."""
 
@@ -31,7 +33,7 @@ def label_stream(dataset: tf.data.Dataset, *, has_end: bool) -> tf.data.Dataset:
         return (stream, position + 1), (element, tf.stack([stream, position, kind]))
 
     start = tf.zeros([], tf.int64), tf.zeros([], tf.int64)
-    return tf.data.Dataset.zip((labelled, _random_numbers())).scan(start, _in_graph(label))
+    return tf.data.Dataset.zip((labelled, numbers_of_this_pass(0, 0))).scan(start, _in_graph(label))
 
 
 def nothing_of(spec: Any) -> Any:
@@ -61,19 +63,6 @@ def _mark(spec: Any, kind: int) -> tf.data.Dataset:
         return nothing_of(spec), tf.constant(kind, tf.int64)
 
     return tf.data.Dataset.range(2**62).take(1).map(_in_graph(mark))
-
-
-def _random_numbers() -> tf.data.Dataset:
-    """Return numbers that no other process or pass has: that is what two seeds of 0 mean."""
-    source = tf.raw_ops.RandomDatasetV2(
-        seed=0,
-        seed2=0,
-        seed_generator=tf.raw_ops.DummySeedGenerator(),
-        rerandomize_each_iteration=True,
-        output_types=[tf.int64],
-        output_shapes=[[]],
-    )
-    return tf.data.experimental.from_variant(source, tf.TensorSpec([], tf.int64))
 
 
 _in_graph = tf.autograph.experimental.do_not_convert

@@ -15,6 +15,7 @@ from maskdata.data._blocks import (
     num_rows,
     take_rows,
 )
+from maskdata.data._passes import numbers_of_this_pass
 from maskdata.data._references import unpack_rows
 from maskdata.data._types import Element
 
@@ -83,23 +84,11 @@ class Shuffle:
         return map_blocks(mixed, lambda rows: unpack_rows(rows, spec))
 
     def _epoch_seeds(self) -> tf.data.Dataset:
-        """Return an endless source whose first element is the seed of this pass over the data.
-
-        The raw op because `tf.data.Dataset.random` mixes the global seed into its own, which
-        would make the order depend on what else a program does.
-        """
+        """Return an endless source whose first element is the seed of this pass over the data."""
         if self.epoch is not None or not self.reshuffle_each_iteration:
             seed = self.seed if self.epoch is None else _seed_of_epoch(self.seed, self.epoch)
             return tf.data.Dataset.from_tensors(tf.constant(seed, tf.int64)).repeat()
-        source = tf.raw_ops.RandomDatasetV2(
-            seed=self.seed,
-            seed2=1,
-            seed_generator=tf.raw_ops.DummySeedGenerator(),
-            rerandomize_each_iteration=True,
-            output_types=[tf.int64],
-            output_shapes=[[]],
-        )
-        return tf.data.experimental.from_variant(source, tf.TensorSpec([], tf.int64))
+        return numbers_of_this_pass(self.seed, 1)
 
     def _time_rows(self, state: tuple[tf.Tensor, tf.Tensor], block_and_seed: Any) -> Any:
         """Give each row of a block its number and its time to leave."""
