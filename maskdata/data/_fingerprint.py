@@ -34,8 +34,13 @@ def calls_python(graph: Any) -> bool:
 
 def changes_each_pass(graph: Any) -> bool:
     """Tell whether passes over the dataset are counted, so that each has an order of its own."""
+    return any(map(node_changes_each_pass, graph.node))
+
+
+def node_changes_each_pass(node: Any) -> bool:
+    """Tell whether a node is a source of order that counts its passes."""
     flags = ("reshuffle_each_iteration", "rerandomize_each_iteration")
-    return any(node.attr[flag].b for node in graph.node for flag in flags if flag in node.attr)
+    return any(node.attr[flag].b for flag in flags if flag in node.attr)
 
 
 def files_of(graph: Any) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from maskdata.data import _check
-from maskdata.data._fingerprint import PYTHON_OPS, RESOURCE, graph_of
+from maskdata.data._fingerprint import PYTHON_OPS, RESOURCE, graph_of, node_changes_each_pass
 
 END_FLAG = 2**62
 """Sources with so many elements are endless: one element of them for each worker is meant."""
@@ -106,8 +106,7 @@ def _is_captured_handle(graph: Graph, node: Any) -> bool:
 def _same_every_pass(graph: Graph, node: Any) -> bool:
     first = SEEDS[node.op]
     has_seed = any(graph.constant(node, place) != 0 for place in (first, first + 1))
-    changes = ("rerandomize_each_iteration", "reshuffle_each_iteration")
-    return has_seed and any(node.attr[name].b for name in changes)
+    return has_seed and node_changes_each_pass(node)
 
 
 def _pairs_data(graph: Graph, node: Any) -> bool:
