@@ -1,16 +1,16 @@
 """Batches -> how many rows, steps and padding slots they hold, as an object and a table."""
 
-import io
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
 from maskdata._progress import progress
+from maskdata._tables import as_text
 from maskdata.data import _check
 from maskdata.data._blocks import map_blocks, num_rows
 from maskdata.data._names import (
@@ -116,10 +116,7 @@ class Description:
         return Group(table, *(f"{', '.join(names)} {words}" for words, names in alike.items()))
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), width=100)
-        console.print(self)
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return as_text(self)
 
 
 def describe(dataset: tf.data.Dataset, *, source: tf.data.Dataset | None = None) -> Description:

@@ -1,14 +1,15 @@
 """What an audit found, as an object and a table."""
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from maskdata._tables import as_text
 
 VERDICTS = {
     "makes": "a mask comes out, none went in",
@@ -141,10 +142,7 @@ class Report:
         return Group(self._calls(), *self._problems(), self._whole(), *self._notes())
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), width=100)
-        console.print(self)
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return as_text(self)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Return the report as one HTML page that needs nothing else, and write it to `path`."""

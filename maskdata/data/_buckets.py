@@ -1,15 +1,15 @@
 """A plan of buckets: what it says, as a value, a table and a plot."""
 
-import io
 import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
+from maskdata._tables import as_text
 from maskdata.data._packed_rows import PackedRows
 
 if TYPE_CHECKING:
@@ -154,7 +154,4 @@ class BucketPlan:
         return Group(table, "All rows " + self.packed.compare(slots, pairs))
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), width=100)
-        console.print(self)
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return as_text(self)
