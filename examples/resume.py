@@ -1,8 +1,7 @@
 """Training that is killed, and ends where training ends that is not.
 
 The program starts itself anew for each training. One runs to its end. Another is killed with
-`kill -9` in the middle of its first and of its second epoch; each time the same call goes on
-where it was saved. At the end the weights of both are compared, bit for bit.
+`kill -9`, twice in the middle of an epoch; each time the same call goes on where it was saved. At the end the weights of both are compared, bit for bit.
 
     python examples/resume.py
 """
