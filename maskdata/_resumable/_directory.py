@@ -3,16 +3,15 @@
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskdata.data import _check
+from maskdata.data._atomic import UNFINISHED, write_directory_atomically
 
 MANIFEST = "manifest.json"
-UNFINISHED = ".unfinished"
 
 
 class Saved(NamedTuple):
@@ -37,27 +36,21 @@ def held(who: str, directory: Path) -> Iterator[None]:
 
 
 def save(
-    directory: Path, number: int, manifest: dict[str, Any], write: Callable[[Path], None]
+    who: str,
+    directory: Path,
+    number: int,
+    manifest: dict[str, Any],
+    write: Callable[[Path], None],
 ) -> Saved:
     """Save under a number that is larger than all before; `write` fills a directory.
 
     What was saved before is deleted only after the new save is on the disk under its name.
     """
-    unfinished = directory / f"{number:012d}{UNFINISHED}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
+    older = _finished(directory)
+    finished = directory / f"{number:012d}"
+    with write_directory_atomically(who, finished) as unfinished:
         write(unfinished)
         (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        for path in (*unfinished.iterdir(), unfinished):
-            _sync(path)
-        older = _finished(directory)
-        finished = unfinished.with_suffix("")
-        unfinished.rename(finished)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    _sync(directory)
     for path in older:
         shutil.rmtree(path)
     return Saved(finished, manifest)
@@ -76,12 +69,3 @@ def latest(directory: Path) -> Saved | None:
 
 def _finished(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.is_dir() and path.name.isdigit())
-
-
-def _sync(path: Path) -> None:
-    """Wait until the disk has it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -49,7 +49,12 @@ class Planned:
     def __init__(self, who: str, plan: BatchPlan, prepare: Prepare) -> None:
         self._who, self._plan, self._prepare = who, plan, prepare
         self.num_batches = plan.num_batches
-        prepared = int(prepare(plan.dataset()).cardinality())
+        # Its batches would bring the data along: `prepare` is tried, and told apart, without any.
+        nothing = tf.data.experimental.to_variant(tf.data.Dataset.range(0))
+        empty = tf.data.experimental.from_variant(nothing, plan.stream().element_spec)
+        known = tf.data.experimental.assert_cardinality(self.num_batches)
+        self._prepared = prepare(empty.apply(known))
+        prepared = int(self._prepared.cardinality())
         if prepared != self.num_batches:
             must = f"prepare must keep the {self.num_batches} batches of the plan"
             remedy = "Leave rows out, or split them, before the plan is made."
@@ -61,11 +66,7 @@ class Planned:
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
         hashes = self._plan.state(0, 0)
-        # Batches of the plan would hold its data: prepare is told apart on a dataset without any.
-        nothing = tf.data.experimental.to_variant(tf.data.Dataset.range(0))
-        spec = self._plan.stream().element_spec
-        prepared = self._prepare(tf.data.experimental.from_variant(nothing, spec))
-        pipeline = fingerprint(written_down(self._who, prepared))
+        pipeline = fingerprint(written_down(self._who, self._prepared))
         return {"data": hashes["data"], "order": hashes["order"], "prepare": pipeline}
 
     def first_batch(self, epoch: int) -> Any:
@@ -85,19 +86,18 @@ class Streamed:
         self, who: str, dataset_of: Callable[[int], tf.data.Dataset], num_batches: int | None
     ) -> None:
         self._who, self._dataset_of = who, dataset_of
-        self._identities: dict[int, dict[str, Any]] = {}
+        self._hash_file = functools.cache(hash_file)
         self.num_batches = num_batches or int(CountBatches()(self._dataset(0)).cardinality())
 
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - a source lives as long as the training
     def identity(self, epoch: int) -> dict[str, Any]:
-        if epoch not in self._identities:
-            graph = written_down(self._who, self._epoch(epoch))
-            if changes_each_pass(graph):
-                must = "the order must not depend on how often the dataset was read"
-                remedy = "Pass a function of the epoch, with Shuffle(..., epoch=epoch) in it."
-                _check.refuse(self._who, must, self._epoch(epoch), remedy)
-            files = [hash_file(name) for name in files_of(graph)]
-            self._identities = {epoch: {"pipeline": fingerprint(graph), "files": files}}
-        return self._identities[epoch]
+        graph = written_down(self._who, self._epoch(epoch))
+        if changes_each_pass(graph):
+            must = "the order must not depend on how often the dataset was read"
+            remedy = "Pass a function of the epoch, with Shuffle(..., epoch=epoch) in it."
+            _check.refuse(self._who, must, self._epoch(epoch), remedy)
+        files = [self._hash_file(name) for name in files_of(graph)]
+        return {"pipeline": fingerprint(graph), "files": files}
 
     def first_batch(self, epoch: int) -> Any:
         return next(iter(self._epoch(epoch)))
@@ -183,8 +183,8 @@ def written_down(who: str, dataset: tf.data.Dataset) -> Any:
     return graph
 
 
-@functools.cache
 def hash_file(name: str) -> dict[str, Any]:
+    """Return what tells a file from one that was changed."""
     with tf.io.gfile.GFile(name, "rb") as file:
         digest = hashlib.sha256()
         while part := file.read(2**20):

@@ -101,7 +101,7 @@ class Training:
             "history": self.history,
         }
         number = epoch * self._source.num_batches + step
-        self._saved = _directory.save(self._directory, number, manifest, write)
+        self._saved = _directory.save(self._who, self._directory, number, manifest, write)
         self._epoch, self._step = epoch, step
 
     def _resume(self, saved: _directory.Saved) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from maskdata.data import _check
 
+UNFINISHED = ".unfinished"
+"""What the name of a directory ends in until all of it is written."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`; a reader sees the old file or the new one, never half of it."""
@@ -31,7 +34,7 @@ def write_directory_atomically(who: str, directory: Path) -> Iterator[Path]:
 
     It stands beside `directory`, and nobody else can make it meanwhile: a second writer is refused.
     """
-    unfinished = directory.with_name(f"{directory.name}.unfinished")
+    unfinished = directory.with_name(directory.name + UNFINISHED)
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
         unfinished.mkdir()

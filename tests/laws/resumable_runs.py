@@ -1,7 +1,6 @@
 """Trainings in processes of their own, which are killed."""
 
 import hashlib
-import itertools
 import os
 import signal
 from collections.abc import Callable
@@ -13,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import maskdata as md
-from maskdata._resumable import _directory
 from maskdata._resumable._model_state import variables_of
+from maskdata.data import _atomic
 
 EPOCHS = 4
 DEATHS = ("SIGKILL", "in the files", "SIGTERM", "before the old one is deleted")
@@ -86,17 +85,16 @@ class SignalAt(keras.callbacks.Callback):
             os.kill(os.getpid(), self.number)
 
 
-def die_in(function: str, call: int) -> None:
-    """Kill this process when `function` of `_directory` is called for this time."""
-    whole = getattr(_directory, function)
-    calls = itertools.count(1)
+def die_when(is_time: Callable[[Path], bool]) -> None:
+    """Kill this process when it waits for a path to be on the disk, at the time told."""
+    sync = _atomic.sync
 
-    def dying(path: Path) -> Any:
-        if next(calls) == call:
+    def dying(path: Path) -> None:
+        if is_time(path):
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(path)
+        sync(path)
 
-    setattr(_directory, function, dying)
+    _atomic.sync = dying
 
 
 def train(source: str, directory: Path, result: Path, how: str | None, step: int) -> None:
@@ -115,9 +113,9 @@ def train(source: str, directory: Path, result: Path, how: str | None, step: int
         case "SIGKILL" | "SIGTERM":
             callbacks = [SignalAt(step, signal.Signals[how])]
         case "in the files":
-            die_in("_sync", 2)
+            die_when(lambda path: path.name == "variables.npz")
         case "before the old one is deleted":
-            die_in("_sync", 5)
+            die_when(lambda path: path == directory)
     model = build_model()
     history = md.Resumable(directory, save_freq=3).fit(
         model, *SOURCES[source](), epochs=EPOCHS, verbose=0, callbacks=callbacks

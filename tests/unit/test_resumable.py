@@ -208,7 +208,6 @@ ON_JAX = """
 import sys
 from pathlib import Path
 import maskdata as md
-from tests.jax_process import run_on_jax
 from tests.laws.resumable_runs import rows
 from tests.unit.test_resumable import StopAt, build_model, digest_of, to_keras
 
@@ -308,9 +307,9 @@ def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
         (path / "part").write_text("half")
         raise OSError("No space left on device")
 
-    _directory.save(tmp_path, 1, {"epoch": 0}, lambda path: None)
+    _directory.save("Resumable", tmp_path, 1, {"epoch": 0}, lambda path: None)
     with pytest.raises(OSError, match="No space left"):
-        _directory.save(tmp_path, 2, {"epoch": 1}, full)
+        _directory.save("Resumable", tmp_path, 2, {"epoch": 1}, full)
     assert [path.name for path in tmp_path.iterdir()] == ["000000000001"]
     assert _directory.latest(tmp_path).manifest == {"epoch": 0}
 
@@ -344,7 +343,6 @@ def test_a_file_that_changed_is_noticed(tmp_path: Path) -> None:
 
     train(1)
     text.write_text("a b\nb\nc\n")
-    _sources.hash_file.cache_clear()
     with pytest.raises(ValueError, match=r"Resumable: files must be what it was .*sha256"):
         train(2)
 
