@@ -5,45 +5,53 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from maskdata.data._blocks import Rows, any_number_of_rows, carry_rows, map_blocks, take_rows
-from maskdata.data._references import any_heavy, unpack_rows
-from maskdata.data._windows import slice_windows, split_windows
+from maskdata.data._references import unpack_rows
+from maskdata.data._types import Element
 
 
 def batch_packed_rows(
     dataset: tf.data.Dataset,
     packed_row_of: Callable[[Rows, tf.Tensor], tf.Tensor],
+    make_batch: Callable[[Rows, tf.Tensor], Element],
     batch_size: int,
     who: str,
 ) -> tf.data.Dataset:
-    """Return batches of `rows` of the elements, with the `packed_row` of each in its batch.
+    """Return what is made of the rows of each batch, and of the packed row of each of them.
 
     Args:
         dataset: Blocks with `rows` and what `packed_row_of` wants to know of them.
         packed_row_of: (rows at hand, is this the end?) -> the packed row of each, counted from 0;
             -1 for rows that stay.
+        make_batch: (rows, the packed row of each in its batch, sorted) -> a batch.
         batch_size: Packed rows in a batch.
         who: Who is to blame for blocks that are not what they should be.
     """
     spec = any_number_of_rows(dataset.element_spec["rows"])
 
-    def step(rows: Rows, is_end: tf.Tensor) -> tuple[tuple[Rows, tf.Tensor], tf.Tensor]:
+    def step(rows: Rows, is_end: tf.Tensor) -> tuple[Element, tf.Tensor]:
         packed_row = packed_row_of(rows, is_end)
         leaving, keep = tf.where(packed_row >= 0)[:, 0], tf.where(packed_row < 0)[:, 0]
         packed_row = tf.gather(packed_row, leaving)
         by_packed_row = tf.argsort(packed_row, stable=True)
-        packed_row = tf.gather(packed_row, by_packed_row)
-        batch = packed_row // batch_size
-        num_batches = tf.reduce_max(tf.concat([batch, [-1]], axis=0)) + 1
-        window_sizes = tf.math.unsorted_segment_sum(tf.ones_like(batch), batch, num_batches)
-        emitted = {
-            "rows": take_rows(rows["rows"], tf.gather(leaving, by_packed_row)),
-            "packed_row": packed_row % batch_size,
+        placed = {
+            "rows": rows["rows"],
+            "leaving": tf.gather(leaving, by_packed_row),
+            "packed_row": tf.gather(packed_row, by_packed_row),
         }
-        return (emitted, window_sizes), keep
+        return placed, keep
 
-    windows = carry_rows(dataset, step, who)
-    if not any_heavy(spec):
-        return split_windows(windows)
-    return map_blocks(
-        slice_windows(windows), lambda batch: batch | {"rows": unpack_rows(batch["rows"], spec)}
-    )
+    # The rows stay where they are until their batch is made: this is what may run in parallel.
+    def batches_of(placed: Element) -> tf.data.Dataset:
+        num_batches = tf.reduce_max(tf.concat([placed["packed_row"] // batch_size, [-1]], 0)) + 1
+        same_rows = tf.data.Dataset.from_tensors(placed).repeat()
+        return tf.data.Dataset.zip((tf.data.Dataset.range(num_batches), same_rows))
+
+    def take_batch(number: tf.Tensor, placed: Element) -> Element:
+        bounds = tf.stack([number, number + 1]) * batch_size
+        start, end = tf.unstack(tf.searchsorted(placed["packed_row"], bounds))
+        rows = take_rows(placed["rows"], placed["leaving"][start:end])
+        return make_batch(unpack_rows(rows, spec), placed["packed_row"][start:end] % batch_size)
+
+    placed = carry_rows(dataset, step, who)
+    numbered = placed.flat_map(tf.autograph.experimental.do_not_convert(batches_of))
+    return map_blocks(numbered, take_batch)

@@ -127,21 +127,19 @@ class Pack:
             name: pad_constant("Pack", name, value, spec[name].dtype)
             for name, value in _by_feature(self.pad_values, self.lengths).items()
         }
-        batches = batch_packed_rows(
-            self._before_packing(dataset), self._packed_row_of, self.batch_size, "Pack"
-        )
 
-        def densify(batch: Element) -> Element:
+        def make_batch(rows: Rows, packed_row: tf.Tensor) -> Element:
             return pack_segments(
-                batch["rows"],
-                batch["packed_row"],
+                rows,
+                packed_row,
                 self.lengths,
                 num_packed_rows=self.batch_size,
                 max_segments=self.max_segments,
                 pad_values=pad_values,
             )
 
-        return map_blocks(batches, densify)
+        measured = self._before_packing(dataset)
+        return batch_packed_rows(measured, self._packed_row_of, make_batch, self.batch_size, "Pack")
 
     def _check_features(self, spec: Spec) -> Spec:
         for name, found in spec.items():
