@@ -95,7 +95,7 @@ def carry_rows(dataset: tf.data.Dataset, step: Step, who: str) -> tf.data.Datase
 
     advance_in_graph = tf.autograph.experimental.do_not_convert(advance)
     nothing = pack_rows(no_rows(dataset.element_spec), dataset.element_spec)
-    return blocks.scan(_flat(nothing), advance_in_graph)
+    return blocks.scan(_flat(nothing), advance_in_graph).prefetch(1)
 
 
 def _same_number_of_rows(block: Rows, who: str) -> tf.Operation | None:

@@ -17,6 +17,7 @@ def pack_segments(
     num_packed_rows: int,
     max_segments: int | None,
     pad_values: Mapping[str, tf.Tensor],
+    segment_dtype: tf.DType = tf.int64,
 ) -> Element:
     """Return packed rows, dense: features with steps [B, L, ...], others [B, S, ...].
 
@@ -27,6 +28,7 @@ def pack_segments(
         num_packed_rows: B; those without rows are wholly padding.
         max_segments: S; None for the most of a packed row.
         pad_values: What fills the padding of each feature with steps.
+        segment_dtype: In which ids and positions are made: int32 is quicker, see `quick_dtype`.
 
     >>> rows = {"ids": tf.ragged.constant([[5, 6], [7], [8, 9]]), "label": tf.constant([3, 1, 2])}
     >>> packed = pack_segments(rows, tf.constant([0, 0, 1], tf.int64), {"ids": 4}, num_packed_rows=2,
@@ -54,7 +56,9 @@ def pack_segments(
         row_lengths = tf.cast(feature.row_lengths(), tf.int64)
         num_steps = _sum(row_lengths, packed_row, num_packed_rows)
         packed[name], *masks = _join_rows(feature, num_steps, length, pad_values[name])
-        packed |= _number_steps(name, segment_ids, row_lengths, num_steps, length)
+        packed |= _number_steps(
+            name, tf.cast(segment_ids, segment_dtype), row_lengths, num_steps, length
+        )
         packed |= {mask_name(name, level): mask for level, mask in enumerate(masks, start=1)}
     packed[SEGMENT_MASK] = tf.sequence_mask(num_segments, max_segments or most)
     return packed
@@ -94,14 +98,26 @@ def _number_steps(
     Both are made as one number, the id times a power of two and the position: a range for each row
     is the cheapest way to give each step something of its row, and it is padded once.
     """
-    bits = length.bit_length()
-    starts = tf.bitwise.left_shift(segment_ids, tf.constant(bits, tf.int64))
-    numbers = tf.ragged.range(starts, starts + row_lengths).values
+    dtype = segment_ids.dtype
+    bits = tf.constant(length.bit_length(), dtype)
+    starts = tf.bitwise.left_shift(segment_ids, bits)
+    numbers = tf.ragged.range(starts, starts + tf.cast(row_lengths, dtype)).values
     joined = tf.RaggedTensor.from_row_lengths(numbers, num_steps, validate=False)
     padded = joined.to_tensor(shape=[None, length])
-    ids = tf.bitwise.right_shift(padded, tf.constant(bits, tf.int64))
-    positions = tf.bitwise.bitwise_and(padded, tf.constant(2**bits - 1, tf.int64))
+    ids = tf.bitwise.right_shift(padded, bits)
+    positions = tf.bitwise.bitwise_and(padded, tf.constant(2 ** length.bit_length() - 1, dtype))
     return {
         segment_ids_name(name): tf.cast(ids, tf.int32),
         positions_name(name): tf.cast(positions, tf.int32),
     }
+
+
+def quick_dtype(length: int, max_segments: int | None) -> tf.DType:
+    """Return the least dtype for an id of `max_segments` and a position in `length` in one number.
+
+    >>> quick_dtype(512, max_segments=512), quick_dtype(512, max_segments=None)
+    (tf.int32, tf.int64)
+    """
+    if max_segments is None:
+        return tf.int64
+    return tf.int32 if length.bit_length() + max_segments.bit_length() <= 31 else tf.int64

@@ -20,7 +20,7 @@ from maskdata.data._names import (
 from maskdata.data._packed_batches import batch_packed_rows
 from maskdata.data._padding import PadValue, check_pad_value, pad_constant
 from maskdata.data._pools import number_rows, pool_by_pool
-from maskdata.data._segments import pack_segments
+from maskdata.data._segments import pack_segments, quick_dtype
 from maskdata.data._types import Element, Spec
 
 Method = Literal["best_fit", "first_fit", "concat_then_split"]
@@ -128,6 +128,11 @@ class Pack:
             for name, value in _by_feature(self.pad_values, self.lengths).items()
         }
 
+        # Where rows are placed, each takes a step or more: only where they are split, none may.
+        longest = max(self.lengths.values())
+        is_split = self.method == "concat_then_split"
+        segment_dtype = quick_dtype(longest, self.max_segments if is_split else longest)
+
         def make_batch(rows: Rows, packed_row: tf.Tensor) -> Element:
             return pack_segments(
                 rows,
@@ -136,6 +141,7 @@ class Pack:
                 num_packed_rows=self.batch_size,
                 max_segments=self.max_segments,
                 pad_values=pad_values,
+                segment_dtype=segment_dtype,
             )
 
         measured = self._before_packing(dataset)
