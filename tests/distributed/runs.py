@@ -1,6 +1,6 @@
 """The same training on one device, on replicas and on other backends, to be compared.
 
-`python -m tests.distributed.runs 4` prints what four replicas give: TensorFlow takes logical devices
+`python tests/distributed/runs.py 4` prints what four replicas give: TensorFlow takes logical devices
 only before its first use, and the other tests have two.
 """
 

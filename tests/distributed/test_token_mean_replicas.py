@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -11,12 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-import maskdata
 from maskdata.losses import TokenMean
 from maskdata.metrics import TokenLoss, TokenWise
 from tests.distributed import runs
-
-ROOT = pathlib.Path(maskdata.__file__).parents[1]
+from tests.preloaded import run_script
 
 
 def wrong(actual, expected, tolerance=1e-6):
@@ -64,11 +60,9 @@ def test_custom_loops_on_two_replicas(run):
 
 
 @pytest.mark.slow
-def test_fit_on_four_replicas_is_fit_on_one_device():
-    command = [sys.executable, "-m", "tests.distributed.runs", "4"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)
+def test_fit_on_four_replicas_is_fit_on_one_device(tmp_path):
+    printed = run_script(pathlib.Path(runs.__file__), "4", output=tmp_path / "printed")
+    results = json.loads(printed)
     for name, how in runs.HOW.items():
         expected = runs.truth(4, how["optimizer"], weighted=how["weighted"])
         assert not wrong(results[name], expected)

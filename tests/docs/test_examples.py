@@ -2,22 +2,29 @@
 
 import math
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.preloaded import run_script
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(name: str, *arguments: str) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return what runs an example by its name and arguments, and returns what it printed."""
+    return lambda name, *arguments: run_script(
+        EXAMPLES / name, *arguments, output=tmp_path / "printed"
+    )
 
 
 @pytest.mark.slow
-def test_two_replicas_end_where_one_device_ends() -> None:
+def test_two_replicas_end_where_one_device_ends(run: Run) -> None:
     printed = run("two_replicas.py")
     (apart,) = re.findall(r"The weights are at most (\S+) apart", printed)
     assert float(apart) < 1e-4
@@ -27,7 +34,7 @@ def test_two_replicas_end_where_one_device_ends() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_end_where_one_process_ends() -> None:
+def test_two_processes_end_where_one_process_ends(run: Run) -> None:
     apart = re.findall(
         r"worker \d: weights within (\S+) of those of one process", run("multi_worker.py")
     )
@@ -36,7 +43,7 @@ def test_two_processes_end_where_one_process_ends() -> None:
 
 
 @pytest.mark.slow
-def test_rows_go_through_files_and_a_changed_byte_costs_one_row() -> None:
+def test_rows_go_through_files_and_a_changed_byte_costs_one_row(run: Run) -> None:
     printed = run("shards.py")
     in_files = re.findall(r"rows-0000\d-of-00004.tfrecord │ ([\d,]+)", printed)
     num_rows = sum(int(number.replace(",", "")) for number in in_files)
@@ -49,8 +56,8 @@ def test_rows_go_through_files_and_a_changed_byte_costs_one_row() -> None:
 
 
 @pytest.mark.slow
-def test_packed_batches_have_less_padding_and_the_model_learns() -> None:
-    printed = run("pack_language_model.py", "--bytes", "60000", "--blocks", "1")
+def test_packed_batches_have_less_padding_and_the_model_learns(run: Run) -> None:
+    printed = run("pack_language_model.py", "--bytes", "60000", "--epochs", "1", "--blocks", "1")
     lines = [line.split("│")[1:-1] for line in printed.splitlines() if "│" in line]
     table = {name.strip(): [cell.strip(" %") for cell in cells] for name, *cells in lines}
     packed_steps, packed_padding, *_, packed_loss = table["packed"]
@@ -62,7 +69,7 @@ def test_packed_batches_have_less_padding_and_the_model_learns() -> None:
 
 
 @pytest.mark.slow
-def test_every_row_comes_from_the_workers_of_the_service() -> None:
+def test_every_row_comes_from_the_workers_of_the_service(run: Run) -> None:
     printed = run("service.py")
     assert "2,000 of 2,000 rows came from 2 workers" in printed
     accuracies = re.findall(r"accuracy (\S+)%", printed)
@@ -71,7 +78,7 @@ def test_every_row_comes_from_the_workers_of_the_service() -> None:
 
 
 @pytest.mark.slow
-def test_training_that_is_killed_ends_where_training_ends() -> None:
+def test_training_that_is_killed_ends_where_training_ends(run: Run) -> None:
     printed = run("resume.py", "--kills", "22")
     (steps,) = re.findall(r"killed at the end of step (\d+); .* of step (\d+)", printed)
     assert steps == ("22", "20")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_evaluate_equals_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    runs = measure_everywhere(num_rows=400, all_of_stock=False)
+    runs = measure_everywhere(num_rows=200, all_of_stock=False)
     assert sum(len(run["maskdata"]) for run in runs) == 12
     for run in runs:
         for name, values in run["maskdata"].items():

@@ -1,5 +1,6 @@
 """Packed training is unpacked training: loss and gradients, for models of several kinds."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,17 +23,26 @@ INPUTS = {
 Features = dict[str, tf.Tensor]
 
 
-def rows_for(name: str) -> tf.data.Dataset:
-    """Return rows, one of them of a single step, with what the model shall say of them."""
+# Each pipeline is built and read once: several models, and the tests of the audit, share it.
+
+
+@functools.cache
+def make_rows(*, next_step: bool) -> tf.data.Dataset:
+    """Return rows, one of them of a single step, with what a model shall say of them."""
     random = np.random.default_rng(0)
     tokens = [random.integers(0, VOCABULARY, n, "int32") for n in (3, 4, 2, 5, 1, 6)]
     labels = [row.sum() % CLASSES for row in tokens]
     rows = md.from_rows({"tokens": tokens, "labels": labels})
-    if name == "causal language model":
+    if next_step:
         return rows.apply(md.NextStep("tokens", into="targets"))
     return rows.map(lambda row: row | {"targets": (3 * row["tokens"] + 1) % VOCABULARY})
 
 
+def rows_for(name: str) -> tf.data.Dataset:
+    return make_rows(next_step=name == "causal language model")
+
+
+@functools.cache
 def packed(rows: tf.data.Dataset, length: int) -> Features:
     """Return the rows in three packed rows; the padding holds a legal id that is not 0."""
     lengths, pad_values = {"tokens": length, "targets": length}, {"tokens": 7}
@@ -40,6 +50,7 @@ def packed(rows: tf.data.Dataset, length: int) -> Features:
     return rows.apply(pack).get_single_element()
 
 
+@functools.cache
 def alone(rows: tf.data.Dataset) -> Features:
     """Return each row in a row of its own, without `Pack`."""
     batch = rows.apply(md.ToDense()).get_single_element()

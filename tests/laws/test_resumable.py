@@ -1,6 +1,5 @@
 """Training that is killed ends, bit for bit, where training ends that is not."""
 
-import multiprocessing
 import random
 import signal
 from pathlib import Path
@@ -8,22 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.laws import resumable_runs
+from tests import preloaded
 from tests.laws.resumable_runs import DEATHS, train
 
 
-@pytest.fixture(scope="module")
-def processes() -> Any:
-    """Return what starts processes in which TensorFlow is imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([resumable_runs.__name__])
-    return context
-
-
-def run(processes: Any, *arguments: Any, seconds: float | None = None) -> int:
+def run(*arguments: Any, seconds: float | None = None) -> int | None:
     """Train in a process of its own, killed after some seconds; return its exit code."""
-    process = processes.Process(target=train, args=arguments)
-    process.start()
+    process = preloaded.start(train, *arguments)
     process.join(seconds)
     if process.is_alive():
         process.kill()
@@ -34,17 +24,17 @@ def run(processes: Any, *arguments: Any, seconds: float | None = None) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "num_kills"), [("BatchPlan", 20), ("dataset", 10)])
 def test_killed_training_ends_where_training_ends(
-    source: str, num_kills: int, processes: Any, tmp_path: Path
+    source: str, num_kills: int, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run(processes, source, tmp_path / "a", whole, None, 0) == 0
+    assert run(source, tmp_path / "a", whole, None, 0) == 0
     dice = random.Random(num_kills)
     steps = sorted(dice.randrange(1, 27) for _ in range(num_kills))
     deaths = [
-        run(processes, source, tmp_path / "b", killed, DEATHS[i % len(DEATHS)], step)
+        run(source, tmp_path / "b", killed, DEATHS[i % len(DEATHS)], step)
         for i, step in enumerate(steps)
     ]
     assert set(deaths) <= {-signal.SIGKILL, -signal.SIGTERM}
-    run(processes, source, tmp_path / "b", killed, None, 0, seconds=dice.uniform(0, 3))
-    assert run(processes, source, tmp_path / "b", killed, None, 0) == 0
+    run(source, tmp_path / "b", killed, None, 0, seconds=dice.uniform(0, 3))
+    assert run(source, tmp_path / "b", killed, None, 0) == 0
     assert killed.read_text() == whole.read_text()
