@@ -52,6 +52,7 @@ def _names_and_directory_of_examples(
 
 
 def _in_a_directory_of_its_own(namespace: dict[str, Any]) -> None:
+    keras.utils.clear_session(free_memory=False)  # layers are named as if no page came before
     directory = tempfile.TemporaryDirectory()
     namespace |= {"_directory": directory, "_back": contextlib.chdir(directory.name)}
     namespace["_back"].__enter__()

@@ -112,21 +112,16 @@ def check_epochs(epochs: Epochs, others: Epochs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pipeline", ["buckets", "packed", "epochs", "plan"])
-def test_batches_depend_on_the_seed_and_the_epoch_alone(
-    pipeline: str, processes: list[dict[str, Any]]
+def test_batches_and_states_depend_on_the_seed_and_the_epoch_alone(
+    processes: list[dict[str, Any]],
 ) -> None:
     here, there = processes
-    check_epochs(here[pipeline], there[pipeline])
     assert here["validation"] == there["validation"]
     held_out = rows_of(here["validation"])
     assert held_out
-    assert rows_of(here[pipeline][0]) == set(range(120)) - held_out
-
-
-@pytest.mark.slow
-def test_the_state_of_a_plan_is_the_same_in_every_process(processes: list[dict[str, Any]]) -> None:
-    here, there = processes
+    for pipeline in ("buckets", "packed", "epochs", "plan"):
+        check_epochs(here[pipeline], there[pipeline])
+        assert rows_of(here[pipeline][0]) == set(range(120)) - held_out, pipeline
     assert here["plan's state"] == there["plan's state"]
 
 
