@@ -34,8 +34,8 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 test: lint
-	@echo "== Tests, three at a time: some wait for processes that they started"
-	@$(BIN)/pytest -q -n 3 --dist=worksteal -m "not speed" maskdata tests
+	@echo "== Tests, three files at a time: some wait for processes that they started"
+	@$(BIN)/pytest -q -n 3 --dist=loadfile -m "not speed" maskdata tests
 	@echo "== The pages of the documentation, each from its first block to its last in one process"
 	@$(BIN)/pytest -q -n 2 --dist=loadfile docs README.md
 	@echo "== Benchmarks, small: they check that all contenders give the same batches, and print ratios"
