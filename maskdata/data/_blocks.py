@@ -81,6 +81,7 @@ def carry_rows(dataset: tf.data.Dataset, step: Step, who: str) -> tf.data.Datase
 
     The rows at hand are the kept ones, then those of the new block, heavy features packed
     (`_references`). After the last block `step` is called once more, with no new rows and the flag set.
+    The next block is worked on while what was emitted is read: most steps run on one core.
     """
     blocks = _with_end_flag(dataset)
     spec = any_number_of_rows(blocks.element_spec[0])

@@ -115,7 +115,7 @@ def _number_steps(
 def quick_dtype(length: int, max_segments: int | None) -> tf.DType:
     """Return the least dtype for an id of `max_segments` and a position in `length` in one number.
 
-    >>> quick_dtype(512, max_segments=512), quick_dtype(512, max_segments=None)
+    >>> quick_dtype(512, max_segments=512), quick_dtype(2**16, max_segments=2**16)
     (tf.int32, tf.int64)
     """
     if max_segments is None:
