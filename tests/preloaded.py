@@ -6,7 +6,6 @@ import runpy
 import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,21 @@ _context: ForkServerContext = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["maskdata"])
 
 
-def start(target: Callable[..., Any], *arguments: Any) -> BaseProcess:
+def run(target: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> int | None:
+    """Run a function in a process of its own, killed after some seconds; return its exit code."""
     process = _context.Process(target=target, args=arguments)
     process.start()
-    return process
-
-
-def run_script(script: Path, *arguments: str, output: Path, timeout: float = 300) -> str:
-    """Return what a script prints, run as `python script arguments` runs it."""
-    process = start(_run_as_main, script, arguments, output)
-    process.join(timeout)
+    process.join(seconds)
     if process.is_alive():
         process.kill()
-        process.join()
-    assert process.exitcode == 0, output.read_text()
+    process.join()
+    return process.exitcode
+
+
+def run_script(script: Path, *arguments: str, output: Path, seconds: float = 300) -> str:
+    """Return what a script prints, run as `python script arguments` runs it."""
+    exit_code = run(_run_as_main, script, arguments, output, seconds=seconds)
+    assert exit_code == 0, output.read_text()
     return output.read_text()
 
 

@@ -3,22 +3,11 @@
 import random
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests import preloaded
 from tests.laws.resumable_runs import DEATHS, train
-
-
-def run(*arguments: Any, seconds: float | None = None) -> int | None:
-    """Train in a process of its own, killed after some seconds; return its exit code."""
-    process = preloaded.start(train, *arguments)
-    process.join(seconds)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return process.exitcode
+from tests.preloaded import run
 
 
 @pytest.mark.slow
@@ -27,14 +16,14 @@ def test_killed_training_ends_where_training_ends(
     source: str, num_kills: int, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run(source, tmp_path / "a", whole, None, 0) == 0
+    assert run(train, source, tmp_path / "a", whole, None, 0) == 0
     dice = random.Random(num_kills)
     steps = sorted(dice.randrange(1, 27) for _ in range(num_kills))
     deaths = [
-        run(source, tmp_path / "b", killed, DEATHS[i % len(DEATHS)], step)
+        run(train, source, tmp_path / "b", killed, DEATHS[i % len(DEATHS)], step)
         for i, step in enumerate(steps)
     ]
     assert set(deaths) <= {-signal.SIGKILL, -signal.SIGTERM}
-    run(source, tmp_path / "b", killed, None, 0, seconds=dice.uniform(0, 3))
-    assert run(source, tmp_path / "b", killed, None, 0) == 0
+    run(train, source, tmp_path / "b", killed, None, 0, seconds=dice.uniform(0, 3))
+    assert run(train, source, tmp_path / "b", killed, None, 0) == 0
     assert killed.read_text() == whole.read_text()
