@@ -21,6 +21,15 @@ def num_rows(rows: Rows) -> tf.Tensor:
     )
 
 
+def largest(numbers: tf.Tensor, or_else: int) -> tf.Tensor:
+    """Return the largest of the numbers and `or_else`, which is what there is without numbers.
+
+    >>> [int(largest(tf.constant(numbers, tf.int64), or_else=-1)) for numbers in ([3, 5], [])]
+    [5, -1]
+    """
+    return tf.reduce_max(tf.concat([numbers, [or_else]], axis=0))
+
+
 def take_rows(rows: Rows, indices: tf.Tensor) -> Rows:
     """Return the rows at `indices`, in that order."""
     return tf.nest.map_structure(lambda feature: tf.gather(feature, indices), rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from maskdata.data._blocks import Rows, take_rows
+from maskdata.data._blocks import Rows, largest, take_rows
 
 NOT_YET = -1
 """The packed row of a row that stays."""
@@ -152,7 +152,7 @@ def complete_batches(
     [0, 1, 0, -1]
     """
     batch = packed_row // batch_size
-    last = tf.reduce_max(tf.concat([packed_row, [0]], axis=0))
+    last = largest(packed_row, or_else=0)
     is_full = last % batch_size == batch_size - 1
     last_leaves = is_end & is_full if drop_remainder else is_end
     leaves = last_leaves | (batch < last // batch_size)

@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from maskdata.data._blocks import Rows, any_number_of_rows, carry_rows, map_blocks, take_rows
+from maskdata.data._blocks import (
+    Rows,
+    any_number_of_rows,
+    carry_rows,
+    largest,
+    map_blocks,
+    take_rows,
+)
 from maskdata.data._references import unpack_rows
 from maskdata.data._types import Element
 
@@ -42,7 +49,7 @@ def batch_packed_rows(
 
     # The rows stay where they are until their batch is made: this is what may run in parallel.
     def batches_of(placed: Element) -> tf.data.Dataset:
-        num_batches = tf.reduce_max(tf.concat([placed["packed_row"] // batch_size, [-1]], 0)) + 1
+        num_batches = largest(placed["packed_row"] // batch_size, or_else=-1) + 1
         same_rows = tf.data.Dataset.from_tensors(placed).repeat()
         return tf.data.Dataset.zip((tf.data.Dataset.range(num_batches), same_rows))
 

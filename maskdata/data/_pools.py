@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from maskdata.data._blocks import Rows, num_rows
+from maskdata.data._blocks import Rows, largest, num_rows
 
 
 def number_rows(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -41,14 +41,14 @@ def pool_by_pool(
     [-1, 0, 1, -1]
     """
     number = rows["number"]
-    first = _largest(rows["before"], or_else=0) // pool_size
-    end = (_largest(number, or_else=-1) + 1) // pool_size
+    first = largest(rows["before"], or_else=0) // pool_size
+    end = (largest(number, or_else=-1) + 1) // pool_size
 
     def place_pool(pool: tf.Tensor, packed_row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         is_at_hand = (packed_row < 0) & (is_end | (number < (pool + 1) * pool_size))
         at_hand = tf.where(is_at_hand)[:, 0]
         found = place(at_hand)
-        found = tf.where(found < 0, found, found + _largest(packed_row, or_else=-1) + 1)
+        found = tf.where(found < 0, found, found + largest(packed_row, or_else=-1) + 1)
         return pool + 1, tf.tensor_scatter_nd_update(packed_row, at_hand[:, None], found)
 
     _, packed_row = tf.while_loop(
@@ -58,7 +58,3 @@ def pool_by_pool(
         parallel_iterations=1,
     )
     return packed_row
-
-
-def _largest(numbers: tf.Tensor, or_else: int) -> tf.Tensor:
-    return tf.reduce_max(tf.concat([numbers, [or_else]], axis=0))

@@ -17,7 +17,7 @@ def pack_segments(
     num_packed_rows: int,
     max_segments: int | None,
     pad_values: Mapping[str, tf.Tensor],
-    segment_dtype: tf.DType = tf.int64,
+    at_most: int | None = None,
 ) -> Element:
     """Return packed rows, dense: features with steps [B, L, ...], others [B, S, ...].
 
@@ -28,7 +28,8 @@ def pack_segments(
         num_packed_rows: B; those without rows are wholly padding.
         max_segments: S; None for the most of a packed row.
         pad_values: What fills the padding of each feature with steps.
-        segment_dtype: In which ids and positions are made: int32 is quicker, see `quick_dtype`.
+        at_most: How many rows a packed row can have, where that is known: ids and positions are
+            made in half the bytes if they are small.
 
     >>> rows = {"ids": tf.ragged.constant([[5, 6], [7], [8, 9]]), "label": tf.constant([3, 1, 2])}
     >>> packed = pack_segments(rows, tf.constant([0, 0, 1], tf.int64), {"ids": 4}, num_packed_rows=2,
@@ -56,9 +57,7 @@ def pack_segments(
         row_lengths = tf.cast(feature.row_lengths(), tf.int64)
         num_steps = _sum(row_lengths, packed_row, num_packed_rows)
         packed[name], *masks = _join_rows(feature, num_steps, length, pad_values[name])
-        packed |= _number_steps(
-            name, tf.cast(segment_ids, segment_dtype), row_lengths, num_steps, length
-        )
+        packed |= _number_steps(name, segment_ids, row_lengths, num_steps, length, at_most)
         packed |= {mask_name(name, level): mask for level, mask in enumerate(masks, start=1)}
     packed[SEGMENT_MASK] = tf.sequence_mask(num_segments, max_segments or most)
     return packed
@@ -92,32 +91,24 @@ def _number_steps(
     row_lengths: tf.Tensor,
     num_steps: tf.Tensor,
     length: int,
+    at_most: int | None,
 ) -> dict[str, tf.Tensor]:
     """Return the segment ids and positions of a feature, [B, L] int32; 0 in the padding.
 
     Both are made as one number, the id times a power of two and the position: a range for each row
     is the cheapest way to give each step something of its row, and it is padded once.
     """
-    dtype = segment_ids.dtype
-    bits = tf.constant(length.bit_length(), dtype)
-    starts = tf.bitwise.left_shift(segment_ids, bits)
+    num_bits = length.bit_length()
+    is_small = at_most is not None and at_most.bit_length() + num_bits <= 31
+    dtype = tf.int32 if is_small else tf.int64
+    bits = tf.constant(num_bits, dtype)
+    starts = tf.bitwise.left_shift(tf.cast(segment_ids, dtype), bits)
     numbers = tf.ragged.range(starts, starts + tf.cast(row_lengths, dtype)).values
     joined = tf.RaggedTensor.from_row_lengths(numbers, num_steps, validate=False)
     padded = joined.to_tensor(shape=[None, length])
     ids = tf.bitwise.right_shift(padded, bits)
-    positions = tf.bitwise.bitwise_and(padded, tf.constant(2 ** length.bit_length() - 1, dtype))
+    positions = tf.bitwise.bitwise_and(padded, tf.constant(2**num_bits - 1, dtype))
     return {
         segment_ids_name(name): tf.cast(ids, tf.int32),
         positions_name(name): tf.cast(positions, tf.int32),
     }
-
-
-def quick_dtype(length: int, max_segments: int | None) -> tf.DType:
-    """Return the least dtype for an id of `max_segments` and a position in `length` in one number.
-
-    >>> quick_dtype(512, max_segments=512), quick_dtype(2**16, max_segments=2**16)
-    (tf.int32, tf.int64)
-    """
-    if max_segments is None:
-        return tf.int64
-    return tf.int32 if length.bit_length() + max_segments.bit_length() <= 31 else tf.int64

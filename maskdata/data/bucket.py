@@ -7,7 +7,7 @@ from typing import Literal, final, get_args
 import tensorflow as tf
 
 from maskdata.data import _check
-from maskdata.data._blocks import Rows
+from maskdata.data._blocks import Rows, largest
 from maskdata.data._mixing import mix_elements
 from maskdata.data._windows import batch_by_bucket
 
@@ -129,7 +129,7 @@ class BucketBySequenceLength:
     def _check_budget(self, row_lengths: tf.Tensor) -> list[tf.Operation]:
         if self.max_tokens is None:
             return []
-        longest = tf.reduce_max(tf.concat([row_lengths, [0]], axis=0))
+        longest = largest(row_lengths, or_else=0)
         message = f"{WHO}: rows of {self.feature} must have at most max_tokens={self.max_tokens} steps, got "
         remedy = ". Raise max_tokens; or cut rows with Truncate, split them with SplitLong or leave them out with DropLong."
         return [

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from maskdata.data import _check
 from maskdata.data._best_fit import best_fit
-from maskdata.data._blocks import Rows, _same_number_of_rows, map_blocks
+from maskdata.data._blocks import Rows, _same_number_of_rows, largest, map_blocks
 from maskdata.data._in_order import complete_batches, concat_then_split, first_fit
 from maskdata.data._names import (
     SEGMENT_MASK,
@@ -20,7 +20,7 @@ from maskdata.data._names import (
 from maskdata.data._packed_batches import batch_packed_rows
 from maskdata.data._padding import PadValue, check_pad_value, pad_constant
 from maskdata.data._pools import number_rows, pool_by_pool
-from maskdata.data._segments import pack_segments, quick_dtype
+from maskdata.data._segments import pack_segments
 from maskdata.data._types import Element, Spec
 
 Method = Literal["best_fit", "first_fit", "concat_then_split"]
@@ -129,9 +129,8 @@ class Pack:
         }
 
         # Where rows are placed, each takes a step or more: only where they are split, none may.
-        longest = max(self.lengths.values())
         is_split = self.method == "concat_then_split"
-        segment_dtype = quick_dtype(longest, self.max_segments if is_split else longest)
+        at_most = self.max_segments if is_split else max(self.lengths.values())
 
         def make_batch(rows: Rows, packed_row: tf.Tensor) -> Element:
             return pack_segments(
@@ -141,7 +140,7 @@ class Pack:
                 num_packed_rows=self.batch_size,
                 max_segments=self.max_segments,
                 pad_values=pad_values,
-                segment_dtype=segment_dtype,
+                at_most=at_most,
             )
 
         measured = self._before_packing(dataset)
@@ -225,7 +224,7 @@ def _short_enough(
 ) -> list[tf.Operation]:
     checks = []
     for name, length in lengths.items():
-        longest = tf.reduce_max(tf.concat([row_lengths[name], [0]], axis=0))
+        longest = largest(row_lengths[name], or_else=0)
         message = f"Pack: rows of {name} must have at most {length} steps, got "
         remedy = ". Raise the length; or split rows with SplitLong, leave them out with DropLong or cut them with Truncate: each counts what it takes away."
         checks.append(tf.debugging.Assert(longest <= length, [message, longest, remedy]))

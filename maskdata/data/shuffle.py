@@ -11,6 +11,7 @@ from maskdata.data import _check
 from maskdata.data._blocks import (
     any_number_of_rows,
     carry_rows,
+    largest,
     map_blocks,
     num_rows,
     take_rows,
@@ -106,7 +107,7 @@ class Shuffle:
     def _release_rows(self, rows: Element, is_end: tf.Tensor) -> tuple[Element, tf.Tensor]:
         """Emit the rows that leave before any row that is yet to come, in the order of their times."""
         numbers, leaves_at = rows["number"], rows["leaves_at"]
-        next_number = tf.reduce_max(tf.concat([numbers, [-1]], axis=0)) + 1
+        next_number = largest(numbers, or_else=-1) + 1
         next_arrival = tf.cast(next_number - self.buffer_size, tf.float64)
         is_due = is_end | (leaves_at < next_arrival)
         due = tf.where(is_due)[:, 0]
