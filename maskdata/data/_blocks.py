@@ -27,7 +27,7 @@ def largest(numbers: tf.Tensor, or_else: int) -> tf.Tensor:
     >>> [int(largest(tf.constant(numbers, tf.int64), or_else=-1)) for numbers in ([3, 5], [])]
     [5, -1]
     """
-    return tf.reduce_max(tf.concat([numbers, [or_else]], axis=0))
+    return tf.maximum(tf.reduce_max(numbers), or_else)
 
 
 def take_rows(rows: Rows, indices: tf.Tensor) -> Rows:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from maskdata.data import _check
+from maskdata.data._blocks import largest
 from maskdata.data._types import Element
 
 Length = int | Sequence[int] | None | tuple[Any, ...]
@@ -173,7 +174,9 @@ def lengths_together(rows: Element, lengths: Lengths) -> dict[str, tf.Tensor]:
     chosen: dict[str, tf.Tensor] = {}
     for names, choices in lengths.items() if isinstance(lengths, Mapping) else ():
         if isinstance(names, tuple):
-            longest = [_longest(tf.cast(rows[name].row_lengths(), tf.int64)) for name in names]
+            longest = [
+                largest(tf.cast(rows[name].row_lengths(), tf.int64), or_else=0) for name in names
+            ]
             fitting = _first_fit(tf.stack(longest), choices, ", ".join(names))
             chosen |= dict(zip(names, tf.unstack(fitting, len(names)), strict=True))
     return chosen
@@ -189,25 +192,17 @@ def _first_fit(longest: tf.Tensor, choices: Any, names: str) -> tf.Tensor:
         return tf.gather(tf.constant(choices, tf.int64), tf.argmax(fits))
 
 
-def _longest(row_lengths: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_max(tf.concat([row_lengths, tf.zeros([1], row_lengths.dtype)], axis=0))
-
-
 def _padded_length(row_lengths: tf.Tensor, length: Any, name: str) -> tf.Tensor:
     if tf.is_tensor(length):
         return tf.cast(length, row_lengths.dtype)
-    longest = _longest(row_lengths)
+    longest = largest(row_lengths, or_else=0)
     if length is None:
         return longest
     choices = tf.constant(length if isinstance(length, list) else [length], row_lengths.dtype)
-    remedy = "Cut it with Truncate, or raise the length."
-    with tf.control_dependencies(
-        [
-            tf.debugging.assert_less_equal(
-                longest,
-                choices[-1],
-                message=f"ToDense: a row of {name} is longer than lengths={length!r} allows. {remedy}",
-            )
-        ]
-    ):
-        return tf.gather(choices, tf.searchsorted(choices, longest[None]))[0]
+    most = length[-1] if isinstance(length, list) else length
+    message = f"ToDense: rows of {name} must have at most {most} steps, got "
+    remedy = ". Cut them with Truncate, or raise the length."
+    # The op itself: `tf.debugging` puts a branch around it, and this is done for each batch.
+    fits = tf.raw_ops.Assert(condition=longest <= most, data=[message, longest, remedy])
+    with tf.control_dependencies([fits]):
+        return tf.reduce_min(tf.where(choices >= longest, choices, most))

@@ -11,10 +11,9 @@ from maskdata.data.dense import ragged_to_dense
 
 def pack_segments(
     rows: Element,
-    packed_row: tf.Tensor,
+    row_splits: tf.Tensor,
     lengths: Mapping[str, int],
     *,
-    num_packed_rows: int,
     max_segments: int | None,
     pad_values: Mapping[str, tf.Tensor],
     at_most: int | None = None,
@@ -23,41 +22,39 @@ def pack_segments(
 
     Args:
         rows: The rows, those of a packed row one after the other; none of them too long together.
-        packed_row: The packed row of each row, int64, sorted.
+        row_splits: Where the rows of each packed row begin, and where the last ones end, int64
+            [B + 1]. A packed row without rows is wholly padding.
         lengths: The padded length L of each feature with steps.
-        num_packed_rows: B; those without rows are wholly padding.
         max_segments: S; None for the most of a packed row.
         pad_values: What fills the padding of each feature with steps.
         at_most: How many rows a packed row can have, where that is known: ids and positions are
             made in half the bytes if they are small.
 
     >>> rows = {"ids": tf.ragged.constant([[5, 6], [7], [8, 9]]), "label": tf.constant([3, 1, 2])}
-    >>> packed = pack_segments(rows, tf.constant([0, 0, 1], tf.int64), {"ids": 4}, num_packed_rows=2,
+    >>> packed = pack_segments(rows, tf.constant([0, 2, 3], tf.int64), {"ids": 4},
     ...     max_segments=None, pad_values={"ids": 0})
     >>> packed["ids"].numpy().tolist(), packed["ids_segment_ids"].numpy().tolist()
     ([[5, 6, 7, 0], [8, 9, 0, 0]], [[1, 1, 2, 0], [1, 1, 0, 0]])
     >>> packed["label"].numpy().tolist(), packed["segment_mask"].numpy().astype(int).tolist()
     ([[3, 1], [2, 0]], [[1, 1], [1, 0]])
     """
-    num_segments = _sum(tf.ones_like(packed_row), packed_row, num_packed_rows)
+    num_segments = row_splits[1:] - row_splits[:-1]
     most = tf.reduce_max(num_segments)
     if max_segments is not None:
         with tf.control_dependencies([_few_enough(most, max_segments)]):
             num_segments = tf.identity(num_segments)
-    before = tf.gather(tf.cumsum(num_segments, exclusive=True), packed_row)
-    segment_ids = 1 + tf.range(tf.size(packed_row, tf.int64)) - before
+    segment_ids = tf.ragged.range(1, num_segments + 1).values
 
     packed: Element = {}
     for name, feature in rows.items():
         if name not in lengths:
-            segments = tf.RaggedTensor.from_row_lengths(feature, num_segments, validate=False)
+            segments = tf.RaggedTensor.from_row_splits(feature, row_splits, validate=False)
             packed[name] = segments.to_tensor(shape=[None, max_segments, *feature.shape[1:]])
             continue
-        length = lengths[name]
-        row_lengths = tf.cast(feature.row_lengths(), tf.int64)
-        num_steps = _sum(row_lengths, packed_row, num_packed_rows)
-        packed[name], *masks = _join_rows(feature, num_steps, length, pad_values[name])
-        packed |= _number_steps(name, segment_ids, row_lengths, num_steps, length, at_most)
+        length, step_splits = lengths[name], tf.gather(feature.row_splits, row_splits)
+        packed[name], *masks = _join_rows(feature, step_splits, length, pad_values[name])
+        row_lengths = feature.row_lengths()
+        packed |= _number_steps(name, segment_ids, row_lengths, step_splits, length, at_most)
         packed |= {mask_name(name, level): mask for level, mask in enumerate(masks, start=1)}
     packed[SEGMENT_MASK] = tf.sequence_mask(num_segments, max_segments or most)
     return packed
@@ -69,27 +66,22 @@ def _few_enough(most: tf.Tensor, max_segments: int) -> tf.Operation:
     return tf.debugging.Assert(most <= max_segments, [message, most, remedy])
 
 
-def _sum(numbers: tf.Tensor, packed_row: tf.Tensor, num_packed_rows: int) -> tf.Tensor:
-    return tf.math.unsorted_segment_sum(numbers, packed_row, num_packed_rows)
-
-
 def _join_rows(
-    feature: tf.RaggedTensor, num_steps: tf.Tensor, length: int, pad_value: tf.Tensor
+    feature: tf.RaggedTensor, step_splits: tf.Tensor, length: int, pad_value: tf.Tensor
 ) -> list[tf.Tensor]:
     """Return the feature with the rows of a packed row as one, dense, and its masks."""
-    num_steps = tf.cast(num_steps, feature.row_splits.dtype)
-    joined = tf.RaggedTensor.from_row_lengths(feature.values, num_steps, validate=False)
+    joined = tf.RaggedTensor.from_row_splits(feature.values, step_splits, validate=False)
     # As a tensor the length is not asserted once more.
     lengths = [tf.constant(length), *[None] * (feature.ragged_rank - 1)]
     dense = ragged_to_dense(joined, lengths=lengths, pad_value=pad_value)
-    return [tf.ensure_shape(t, [num_steps.shape[0], length, *t.shape[2:]]) for t in dense]
+    return [tf.ensure_shape(t, [step_splits.shape[0] - 1, length, *t.shape[2:]]) for t in dense]
 
 
 def _number_steps(
     name: str,
     segment_ids: tf.Tensor,
     row_lengths: tf.Tensor,
-    num_steps: tf.Tensor,
+    step_splits: tf.Tensor,
     length: int,
     at_most: int | None,
 ) -> dict[str, tf.Tensor]:
@@ -104,7 +96,7 @@ def _number_steps(
     bits = tf.constant(num_bits, dtype)
     starts = tf.bitwise.left_shift(tf.cast(segment_ids, dtype), bits)
     numbers = tf.ragged.range(starts, starts + tf.cast(row_lengths, dtype)).values
-    joined = tf.RaggedTensor.from_row_lengths(numbers, num_steps, validate=False)
+    joined = tf.RaggedTensor.from_row_splits(numbers, step_splits, validate=False)
     padded = joined.to_tensor(shape=[None, length])
     ids = tf.bitwise.right_shift(padded, bits)
     positions = tf.bitwise.bitwise_and(padded, tf.constant(2**num_bits - 1, dtype))

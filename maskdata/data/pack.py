@@ -132,12 +132,11 @@ class Pack:
         is_split = self.method == "concat_then_split"
         at_most = self.max_segments if is_split else max(self.lengths.values())
 
-        def make_batch(rows: Rows, packed_row: tf.Tensor) -> Element:
+        def make_batch(rows: Rows, row_splits: tf.Tensor) -> Element:
             return pack_segments(
                 rows,
-                packed_row,
+                row_splits,
                 self.lengths,
-                num_packed_rows=self.batch_size,
                 max_segments=self.max_segments,
                 pad_values=pad_values,
                 at_most=at_most,

@@ -147,10 +147,10 @@ def test_few_rows_and_rows_without_steps(name: str, rows: list[int]) -> None:
 
 
 def skip_a_segment(
-    rows: Element, packed_row: tf.Tensor, *arguments: Any, **options: Any
+    rows: Element, row_splits: tf.Tensor, *arguments: Any, **options: Any
 ) -> Element:
     """Pack, but number the segments from 2."""
-    packed = _segments.pack_segments(rows, packed_row, *arguments, **options)
+    packed = _segments.pack_segments(rows, row_splits, *arguments, **options)
     ids = packed["ids_segment_ids"]
     return packed | {"ids_segment_ids": tf.where(ids > 0, ids + 1, 0)}
 

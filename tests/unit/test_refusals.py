@@ -201,8 +201,8 @@ def uneven() -> tf.data.Dataset:
 
 
 READ: list[tuple[Any, tf.data.Dataset, str]] = [
-    (md.ToDense(lengths=2), ROWS, "ToDense: a row of tokens is longer than lengths=2 allows. Cut it with Truncate, or raise the length."),
-    (md.ToDense(lengths={"tokens": [1, 2]}), ROWS, "ToDense: a row of tokens is longer than lengths=[1, 2] allows. Cut it with Truncate"),
+    (md.ToDense(lengths=2), ROWS, "ToDense: rows of tokens must have at most 2 steps, got "),
+    (md.ToDense(lengths={"tokens": [1, 2]}), ROWS, "ToDense: rows of tokens must have at most 2 steps, got "),
     (bucket(bucket_boundaries=[2], bucket_batch_sizes=None, max_tokens=2), ROWS, "BucketBySequenceLength: rows of tokens must have at most max_tokens=2 steps, got "),
     (md.SplitLong(["tokens", "tags"], 2), md.from_rows({"tokens": [[1, 2], [3]], "tags": [[1], [2, 3]]}), "SplitLong: tokens, tags must have the same steps in each row. Split features of other lengths apart."),
     (bucket(), uneven(), "all features must have the same number of rows"),
