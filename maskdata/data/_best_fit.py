@@ -3,13 +3,14 @@
 Packed rows are called bins here. A share is a part of what a bin holds.
 """
 
+import numpy as np
 import tensorflow as tf
+
+from maskdata.data._epoch_order import PHILOX
+from maskdata.data._matching import match
 
 NUM_WAVES = 8
 """In how many rounds the bins are opened: more fill better and take longer."""
-
-GREED = 0.75
-"""The share of its room that a bin takes in one round, in rows of like length."""
 
 FULL = 0.98
 """From which share on a bin is full, and leaves."""
@@ -47,7 +48,7 @@ def best_fit(
     >>> lengths = tf.constant([[3], [5], [4], [3], [6], [2]], tf.int64)
     >>> best_fit(lengths, tf.constant([8], tf.int64), batch_size=2, max_segments=None, seed=0,
     ...     is_end=tf.constant(False)).numpy().tolist()
-    [0, 0, -1, -1, 1, 1]
+    [1, 1, -1, -1, 0, 0]
     """
     at_hand = tf.shape(lengths)[0]
     fills_no_batch = num_filled(lengths, capacities, max_segments) < batch_size
@@ -75,8 +76,11 @@ def best_fit(
     )
     num_leaving = tf.where(is_end, whole_batches if drop_remainder else num_used, num_leaving)
 
-    mixed = tf.random.experimental.stateless_shuffle(
-        tf.range(num_leaving), seed=[seed, 0], alg="philox"
+    mixed = tf.raw_ops.StatelessShuffle(
+        value=tf.range(num_leaving),
+        key=[np.uint64(seed)],
+        counter=np.zeros(2, np.uint64),
+        alg=PHILOX,
     )
     numbers = tf.tensor_scatter_nd_update(
         tf.fill([num_bins + 1], -1), fullest[:num_leaving, None], mixed
@@ -131,11 +135,9 @@ def place_rows(
 
         newly = tf.gather(waiting, placed)[:, None]
         bins = tf.tensor_scatter_nd_update(bins, newly, tf.gather(by_room, found))
-        waits = tf.tensor_scatter_nd_update(
-            tf.ones_like(waiting, tf.bool), placed[:, None], tf.zeros_like(placed, tf.bool)
-        )
+        still_wait = tf.where(tf.gather(bins, waiting) < 0)[:, 0]
         idle = tf.where(tf.size(placed) > 0, 0, idle + 1)
-        return bins, tf.boolean_mask(waiting, waits), num_bins, (turn + 1) % num_turns, idle
+        return bins, tf.gather(waiting, still_wait), num_bins, (turn + 1) % num_turns, idle
 
     rows = tf.range(tf.shape(lengths)[0])
     others = rows[wave:]
@@ -159,33 +161,6 @@ def num_filled(lengths: tf.Tensor, capacities: tf.Tensor, max_segments: int | No
     if max_segments is not None:
         filled = tf.maximum(filled, tf.shape(lengths, tf.int64)[0] // max_segments)
     return tf.cast(filled, tf.int32)
-
-
-def match(
-    length: tf.Tensor, room: tf.Tensor, at_most: tf.Tensor | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return which rows find a bin, and which bin each of them finds; both are sorted, the most first.
-
-    All are matched in one pass: the rows that bins take are runs, one after the other. The run of a
-    bin begins with the longest row that fits, or where the run of the bin before it ends; it is
-    one row, or as many of its length as fill most of the bin, `at_most` so many.
-
-    >>> rows, bins = match(tf.constant([0.9, 0.2, 0.2, 0.2]), tf.constant([0.6, 0.3]))
-    >>> rows.numpy().tolist(), bins.numpy().tolist()
-    ([1, 2, 3], [0, 0, 1])
-    """
-    num_rows = tf.math.count_nonzero(length > 0)
-    fitting = tf.searchsorted(-length, -room, out_type=tf.int64)
-    longest = tf.gather(length, tf.minimum(fitting, tf.size(length, tf.int64) - 1))
-    sizes = tf.cast(GREED * room / longest, tf.int64)
-    sizes = tf.clip_by_value(sizes, 1, tf.maximum(num_rows, 1))
-    if at_most is not None:
-        sizes = tf.minimum(sizes, tf.cast(at_most, tf.int64))
-    before = tf.cumsum(sizes, exclusive=True)
-    starts = before + running_maximum(fitting - before)
-    sizes = tf.clip_by_value(num_rows - starts, 0, sizes)
-    rows = tf.ragged.range(starts, starts + sizes).values
-    return rows, tf.searchsorted(starts, rows, side="right") - 1
 
 
 def _distinct_features(lengths: tf.Tensor, capacities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -228,18 +203,3 @@ def _that_fit(
     taken = tf.math.unsorted_segment_sum(tf.gather(lengths, placed), found, tf.shape(room)[0])
     fits = tf.gather(tf.reduce_all(taken <= room, axis=1), found)
     return tf.boolean_mask(placed, fits), tf.boolean_mask(found, fits)
-
-
-def running_maximum(numbers: tf.Tensor) -> tf.Tensor:
-    """Return the largest of the numbers up to each, exactly, for ints below 2**40.
-
-    TensorFlow has no such op. The logarithm of a sum of n exponentials is their largest exponent
-    and at most ln(n) more, which is less than the scale: rounding down leaves the largest.
-
-    >>> running_maximum(tf.constant([-3, 1, 1, 0, 7, 2])).numpy().tolist()
-    [-3, 1, 1, 1, 7, 7]
-    """
-    scale = 64.0
-    exponents = scale * tf.cast(numbers, tf.float64)
-    largest = (tf.math.cumulative_logsumexp(exponents) + 1) / scale
-    return tf.cast(tf.floor(largest), numbers.dtype)

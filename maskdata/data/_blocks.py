@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from maskdata.data import _check
 from maskdata.data._references import join_references, pack_rows
 
 Rows = Any
@@ -110,11 +111,9 @@ def carry_rows(dataset: tf.data.Dataset, step: Step, who: str) -> tf.data.Datase
 
 def _same_number_of_rows(block: Rows, who: str) -> tf.Operation | None:
     counts = tf.stack([num_rows(feature) for feature in tf.nest.flatten(block)])
-    return tf.debugging.assert_equal(
-        counts,
-        counts[0],
-        message=f"{who}: all features must have the same number of rows. Check what made the block.",
-    )
+    message = f"{who}: all features must have the same number of rows, got "
+    remedy = ". Check what made the block."
+    return _check.must_hold(tf.reduce_all(counts == counts[0]), message, counts, remedy)
 
 
 def _flat(rows: Rows) -> tuple[tf.Tensor, ...]:

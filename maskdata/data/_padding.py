@@ -188,7 +188,7 @@ def _first_fit(longest: tf.Tensor, choices: Any, names: str) -> tf.Tensor:
         f"ToDense: the longest rows of {names} fit together into none of lengths={choices!r}. "
         "Cut them with Truncate, or add a longer choice. The longest are:"
     )
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_any(fits), [message, longest])]):
+    with tf.control_dependencies([_check.must_hold(tf.reduce_any(fits), message, longest)]):
         return tf.gather(tf.constant(choices, tf.int64), tf.argmax(fits))
 
 
@@ -202,7 +202,5 @@ def _padded_length(row_lengths: tf.Tensor, length: Any, name: str) -> tf.Tensor:
     most = length[-1] if isinstance(length, list) else length
     message = f"ToDense: rows of {name} must have at most {most} steps, got "
     remedy = ". Cut them with Truncate, or raise the length."
-    # The op itself: `tf.debugging` puts a branch around it, and this is done for each batch.
-    fits = tf.raw_ops.Assert(condition=longest <= most, data=[message, longest, remedy])
-    with tf.control_dependencies([fits]):
+    with tf.control_dependencies([_check.must_hold(longest <= most, message, longest, remedy)]):
         return tf.reduce_min(tf.where(choices >= longest, choices, most))

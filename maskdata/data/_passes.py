@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from maskdata.data import _check
+
 MAX_PASSES = 2**14
 
 
@@ -28,7 +30,7 @@ def pass_number(who: str) -> tf.data.Dataset:
         place = tf.argmax(tf.equal(seeds, seed))
         is_known = tf.equal(tf.gather(seeds, place), seed)
         message = f"{who}: a dataset must be read at most {MAX_PASSES} times. Make a new one."
-        with tf.control_dependencies([tf.debugging.Assert(is_known, [message])]):
+        with tf.control_dependencies([_check.must_hold(is_known, message)]):
             return tf.identity(place)
 
     in_graph = tf.autograph.experimental.do_not_convert

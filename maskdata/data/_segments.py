@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from maskdata.data import _check
 from maskdata.data._names import SEGMENT_MASK, mask_name, positions_name, segment_ids_name
 from maskdata.data._types import Element
 from maskdata.data.dense import ragged_to_dense
@@ -63,7 +64,7 @@ def pack_segments(
 def _few_enough(most: tf.Tensor, max_segments: int) -> tf.Operation:
     message = f"Pack: packed rows must have at most max_segments={max_segments} segments, got "
     remedy = ". Raise max_segments, or use best_fit, which keeps to it."
-    return tf.debugging.Assert(most <= max_segments, [message, most, remedy])
+    return _check.must_hold(most <= max_segments, message, most, remedy)
 
 
 def _join_rows(

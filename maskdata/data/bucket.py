@@ -132,9 +132,7 @@ class BucketBySequenceLength:
         longest = largest(row_lengths, or_else=0)
         message = f"{WHO}: rows of {self.feature} must have at most max_tokens={self.max_tokens} steps, got "
         remedy = ". Raise max_tokens; or cut rows with Truncate, split them with SplitLong or leave them out with DropLong."
-        return [
-            tf.debugging.Assert(longest <= self.max_tokens, [message, longest, remedy]),
-        ]
+        return [_check.must_hold(longest <= self.max_tokens, message, longest, remedy)]
 
 
 def batch_sizes_within(max_tokens: int, bucket_boundaries: Sequence[int]) -> tuple[int, ...]:

@@ -226,11 +226,11 @@ def _short_enough(
         longest = largest(row_lengths[name], or_else=0)
         message = f"Pack: rows of {name} must have at most {length} steps, got "
         remedy = ". Raise the length; or split rows with SplitLong, leave them out with DropLong or cut them with Truncate: each counts what it takes away."
-        checks.append(tf.debugging.Assert(longest <= length, [message, longest, remedy]))
+        checks.append(_check.must_hold(longest <= length, message, longest, remedy))
     return checks
 
 
 def _same_steps(row_lengths: Mapping[str, tf.Tensor]) -> list[tf.Operation]:
     first, *others = row_lengths.values()
     message = f"Pack: {', '.join(row_lengths)} must have the same steps in each row to be split together. Use best_fit for features of other lengths."
-    return [tf.debugging.assert_equal(other, first, message=message) for other in others]
+    return [_check.must_hold(tf.reduce_all(other == first), message) for other in others]

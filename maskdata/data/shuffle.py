@@ -16,11 +16,10 @@ from maskdata.data._blocks import (
     num_rows,
     take_rows,
 )
+from maskdata.data._epoch_order import PHILOX
 from maskdata.data._passes import numbers_of_this_pass
 from maskdata.data._references import unpack_rows
 from maskdata.data._types import Element
-
-PHILOX = 1
 
 
 @final

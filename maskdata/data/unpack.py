@@ -36,8 +36,8 @@ def unpack(batch: Element) -> Element:
         >>> for batch in rows.apply(md.Pack({"tokens": 4}, batch_size=1)):
         ...     unpacked = md.unpack(batch)
         ...     print(unpacked["tokens"].to_list(), unpacked["label"].numpy().tolist())
-        [[1, 2, 3], [4]] [0, 1]
         [[5, 6]] [2]
+        [[1, 2, 3], [4]] [0, 1]
     """
     if SEGMENT_MASK not in batch:
         must = f"a packed batch must have {SEGMENT_MASK!r}"

@@ -9,8 +9,9 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskdata.data import _best_fit
-from maskdata.data._best_fit import MAY_WAIT, best_fit, match, running_maximum
+from maskdata.data import _best_fit, _matching
+from maskdata.data._best_fit import MAY_WAIT, best_fit
+from maskdata.data._matching import match, running_maximum
 from tests.speed.packed_rows import first_fit_efficiency, lognormal_lengths
 
 BATCH_SIZE = 2
@@ -112,7 +113,7 @@ def test_little_room_is_left(rows_in_one: int, monkeypatch: pytest.MonkeyPatch) 
     best = efficiency(placing(), blocks, 512)
     assert best > 0.97
     assert best > first_fit_efficiency(np.concatenate(blocks), 512)
-    monkeypatch.setattr(_best_fit, "GREED", 0.01)  # one row a round
+    monkeypatch.setattr(_matching, "GREED", 0.01)  # one row a round
     monkeypatch.setattr(_best_fit, "NUM_WAVES", 1)
     assert efficiency(placing(), blocks, 512) < best
 

@@ -221,7 +221,7 @@ LONG = r"Pack: rows of tokens must have at most 4 steps, got ?\] \[5\] \[. Raise
 READ: list[tuple[Any, tf.data.Dataset, str]] = [
     (pack(lengths=BOTH, method="first_fit"), WITH_TAGS, LONG),
     (pack(lengths=BOTH, method="concat_then_split"), WITH_TAGS, "Pack: tokens, tags must have the same steps in each row to be split together. Use best_fit"),
-    (pack(lengths=BOTH, method="first_fit"), UNEVEN, "Pack: all features must have the same number of rows."),
+    (pack(lengths=BOTH, method="first_fit"), UNEVEN, "Pack: all features must have the same number of rows, got "),
     (pack(method="concat_then_split", max_segments=1), ROWS, r"Pack: packed rows must have at most max_segments=1 segments, got ?\] \[4\] \[. Raise max_segments, or use best_fit"),
 ]  # fmt: skip
 
