@@ -1,6 +1,7 @@
 """All contenders for one work, in alternation: who does it, in which setting, and how fast."""
 
 import json
+import math
 import statistics
 import subprocess
 import threading
@@ -119,8 +120,9 @@ class Result:
         print(f"{seconds:7.2f} s  {self.name}{setting and ': '}{setting}", flush=True)
         return seconds
 
-    def repeat(self, full: Rows) -> None:
-        self.seconds.append(self.time(self.setting, full))
+    def repeat(self, full: Rows, enough: float) -> None:
+        if sum(self.seconds) < enough:
+            self.seconds.append(self.time(self.setting, full))
 
     def check(self, setting: str, rows: Rows) -> None:
         if self.whole:
@@ -135,16 +137,19 @@ def _without_problem(answer: worker.Answer) -> worker.Answer:
     return answer
 
 
-def compare(workers: Iterable[Worker], small: Rows, full: Rows, rounds: int) -> list[Result]:
+def compare(
+    workers: Iterable[Worker], small: Rows, full: Rows, rounds: int, enough: float = math.inf
+) -> list[Result]:
     """Measure the contenders of all workers; they take turns in every round.
 
     A contender may come in several settings. The first round measures each of them, and the
-    fastest stays for the other rounds. At the end, that one is checked on the full rows too.
+    fastest stays for the other rounds, until it took `enough` seconds in all. At the end, that one
+    is checked on the full rows too.
     """
     results = [result for each in workers for result in _results(each)]
     steps = [
         lambda result: result.choose(small, full),
-        *[lambda result: result.repeat(full)] * (rounds - 1),
+        *[lambda result: result.repeat(full, enough)] * (rounds - 1),
         lambda result: result.check(result.setting, full),
     ]
     for step in steps:

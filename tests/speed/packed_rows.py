@@ -9,7 +9,7 @@ from tests.speed.contender import Batch, Summary
 from tests.speed.rows import Rows
 
 LENGTH, BATCH_SIZE, NUM_BINS = 512, 64, 64
-MEANS = [LENGTH / 25, LENGTH / 12, LENGTH / 6, LENGTH / 4, LENGTH / 3]
+MEANS = [LENGTH / 25, LENGTH / 6, LENGTH / 3]
 
 
 def lognormal_lengths(

@@ -33,6 +33,7 @@ def raises(rows):
 DISTRIBUTIONS = ["numpy"]
 CONTENDERS = [
     Contender("good", "", {"slow": lambda r: Epoch(r, 0.2), "fast": lambda r: Epoch(r, 0.01)}),
+    Contender("takes long", "", {"": lambda r: Epoch(r, 0.6)}),
     Contender("loses a row", "", {"always": lambda r: Epoch(r, lost=1)}),
     Contender("raises", "", {"": raises}),
     Contender("a part", "", {"": lambda r: Epoch(r, lost=1)}, whole=False),
@@ -56,7 +57,7 @@ def results(small: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
         Elsewhere("peer", python, tmp_path / "1") as peer,
         Elsewhere("dying", python, tmp_path / "2") as dying,
     ):
-        compared = compare([peer, dying, Nowhere("absent", "not installed")], small, small, 3)
+        compared = compare([peer, dying, Nowhere("absent", "not installed")], small, small, 3, 0.5)
     return {result.name: result for result in compared}
 
 
@@ -64,9 +65,11 @@ def test_the_fastest_setting_stays_and_every_problem_is_told(results: dict[str, 
     good = results["good"]
     assert (good.setting, len(good.seconds), good.problem) == ("fast", 3, "")
     assert 0.01 <= good.median < 0.2
+    assert len(results["takes long"].seconds) == 1
     assert (good.summary.rows, good.summary.efficiency) == (1_000, 1.0)
     assert {name: result.problem for name, result in results.items()} == {
         "good": "",
+        "takes long": "",
         "loses a row": "'always' gives other rows than it was given",
         "raises": "ValueError: not today",
         "a part": "",
