@@ -3,16 +3,16 @@
 import hashlib
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import maskdata as md
 from maskdata.data.split_by_key import SplitByKey
+from tests.preloaded import run
 
 SEED = 5
 Epochs = list[list[Any]]
@@ -66,38 +66,24 @@ def read_all() -> dict[str, Any]:
     }
 
 
-PROGRAM = """
-import json
-import numpy as np
-import tensorflow as tf
-
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.random.set_seed(77)
-np.random.seed(77)
-
-import maskdata as md
-from tests.laws.test_seeds import make_rows, read_all
-
-# Names, counters and generators of all kinds are elsewhere after this.
-tf.random.uniform([3])
-list(make_rows().shuffle(9).apply(md.Shuffle(9, seed=1)).apply(md.RaggedBatch(5)))
-
-print(json.dumps(read_all()))
-"""
+def read_elsewhere(path: Path) -> None:
+    """Write what this process reads, after it did a great deal: it must be a new one."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.random.set_seed(77)
+    np.random.seed(77)
+    # Names, counters and generators of all kinds are elsewhere after this.
+    tf.random.uniform([3])
+    list(make_rows().shuffle(9).apply(md.Shuffle(9, seed=1)).apply(md.RaggedBatch(5)))
+    path.write_text(json.dumps(read_all()))
 
 
 @pytest.fixture(scope="module")
-def processes() -> list[dict[str, Any]]:
+def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Return what this process reads, and another one, which did a great deal before."""
-    there = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    ).stdout
+    there = tmp_path_factory.mktemp("seeds") / "there.json"
+    assert run(read_elsewhere, there) == 0
     tf.random.set_seed(1)  # not that of the other process, which only the stock shuffle minds
-    return [read_all(), json.loads(there)]
+    return [read_all(), json.loads(there.read_text())]
 
 
 def rows_of(epoch: list[Any]) -> set[int]:
