@@ -39,7 +39,7 @@ test: lint
 	@echo "== The pages of the documentation, each from its first block to its last in one process"
 	@$(BIN)/pytest -q -n 2 --dist=loadfile docs README.md
 	@echo "== Benchmarks, small: they check that all contenders give the same batches, and print ratios"
-	@$(BIN)/pytest -q -s -m speed
+	@$(BIN)/pytest -q -s -m speed tests/speed
 
 bench: $(READY)
 	@$(BIN)/python -m tests.speed.bench

@@ -23,7 +23,7 @@ from rich.table import Table
 
 import maskdata as md
 
-NUM_FILES, SHARDS, EPOCHS = 40, 4, 2
+NUM_FILES, SHARDS, EPOCHS = 20, 4, 2
 
 console = Console(highlight=False, markup=False, width=100)
 

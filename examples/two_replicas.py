@@ -58,12 +58,13 @@ def make_model() -> keras.Model:
     return model
 
 
-def train_and_evaluate() -> tuple[keras.Model, dict[str, float]]:
+def train_and_evaluate(
+    training: tf.data.Dataset, held_out: tf.data.Dataset
+) -> tuple[keras.Model, dict[str, float]]:
     """Train for two epochs and evaluate on rows that were not trained on."""
     model = make_model()
-    prepare = make_pipeline()
-    model.fit(prepare(make_rows(1_000, seed=0)), epochs=2, verbose=0, shuffle=False)
-    return model, model.evaluate(prepare(make_rows(500, seed=1)), verbose=0, return_dict=True)
+    model.fit(training, epochs=2, verbose=0, shuffle=False)
+    return model, model.evaluate(held_out, verbose=0, return_dict=True)
 
 
 def main() -> None:
@@ -71,10 +72,12 @@ def main() -> None:
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * NUM_REPLICAS,
     )
-    alone, alone_results = train_and_evaluate()
+    prepare = make_pipeline()
+    batches = prepare(make_rows(400, seed=0)), prepare(make_rows(200, seed=1))
+    alone, alone_results = train_and_evaluate(*batches)
     strategy = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(NUM_REPLICAS)])
     with strategy.scope():
-        together, together_results = train_and_evaluate()
+        together, together_results = train_and_evaluate(*batches)
 
     table = Table("after two epochs", "one device", f"{NUM_REPLICAS} replicas")
     steps = [str(keras.ops.convert_to_numpy(m.optimizer.iterations)) for m in (alone, together)]

@@ -2,6 +2,7 @@
 
 import os
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -13,3 +14,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.markexpr != "speed" and "HYPOTHESIS_PROFILE" not in os.environ:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture
+def same_weights() -> None:
+    """Let each test build its models with the same weights, whichever run before it."""
+    keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_collective_keys() -> None:
+    """Let no two strategies of a process wait for each other, as TensorFlow's own tests do.
+
+    The operations between replicas have numbers, and those of each strategy begin at the same one.
+    """
+    tf.distribute.MirroredStrategy._collective_key_base += 100_000

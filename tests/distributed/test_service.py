@@ -221,31 +221,29 @@ def test_consumers_in_rounds_get_the_same_padded_length(cluster: Cluster) -> Non
 
 
 @pytest.mark.slow
-def test_no_loss_is_silent() -> None:
+def test_no_loss_is_silent(cluster: Cluster) -> None:
+    """The last test, because it leaves nothing of the cluster."""
     rows = slowly(in_memory())
-    with Cluster(num_workers=2) as cluster:
 
-        def read(disaster: Any) -> int:
-            seen = 0
-            for element in rows.apply(Distribute(cluster.address, timeout_s=5)):
-                if seen == 0:
-                    threading.Thread(target=disaster).start()
-                seen += len(row_numbers(element))
-            return seen
+    def read(disaster: Any) -> int:
+        seen = 0
+        for element in rows.apply(Distribute(cluster.address, timeout_s=5)):
+            if seen == 0:
+                threading.Thread(target=disaster).start()
+            seen += len(row_numbers(element))
+        return seen
 
-        assert read(lambda: None) == NUM_ROWS
+    assert read(lambda: None) == NUM_ROWS
 
-        def restart() -> None:
-            cluster.kill(1)
-            cluster.restart(1)
+    def restart() -> None:
+        cluster.kill(1)
+        cluster.restart(1)
 
-        with pytest.raises(
-            tf.errors.InvalidArgumentError, match=r"some are missing|within timeout_s"
-        ):
-            read(restart)
-        cluster.wait()
-        time.sleep(2)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="within timeout_s=5"):
-            read(lambda: cluster.kill(2))
-        with pytest.raises(tf.errors.InvalidArgumentError, match="within timeout_s=5"):
-            read(lambda: cluster.kill(0))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"some are missing|within timeout_s"):
+        read(restart)
+    cluster.wait()
+    time.sleep(2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="within timeout_s=5"):
+        read(lambda: cluster.kill(2))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="within timeout_s=5"):
+        read(lambda: cluster.kill(0))

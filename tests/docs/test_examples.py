@@ -1,7 +1,9 @@
 """The examples run as a reader would run them, and end where they say."""
 
+import importlib
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,8 +80,14 @@ def test_every_row_comes_from_the_workers_of_the_service(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_training_that_is_killed_ends_where_training_ends(run: Run) -> None:
-    printed = run("resume.py", "--kills", "22")
+def test_training_that_is_killed_ends_where_training_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In this process: its trainings then come from the same server of processes as other tests'.
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "argv", ["resume.py", "--kills", "22"])
+    importlib.import_module("resume").main()
+    printed = capsys.readouterr().out
     (steps,) = re.findall(r"killed at the end of step (\d+); .* of step (\d+)", printed)
     assert steps == ("22", "20")
     assert printed.endswith("Bit for bit the same.\n")

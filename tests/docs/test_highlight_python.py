@@ -187,34 +187,13 @@ def test_it_highlights_code_line_by_line(run):
     compile("\n".join(code), "snippet.py", "exec")
 
 
-MAIN_FOR_EACH_FOLDER = """
-import sys
-import highlight_python
-for folder in sys.argv[1:]:
-    sys.argv = ["highlight_python.py", "--files", folder]
-    try:
-        highlight_python.main()
-    except SystemExit as end:
-        print("exit", end.code)
-"""
-
-
-@pytest.mark.slow
-def test_too_little_is_one_clear_sentence(tmp_path):
-    folders = [tmp_path / "no_file", tmp_path / "one_file", tmp_path / "two_files"]
-    for folder, names in zip(folders, ([], ["a.py"], ["a.py", "b.py"]), strict=True):
-        folder.mkdir()
-        for name in names:
-            (folder / name).write_text("x = 1\n" * 20)
-    run = subprocess.run(
-        [sys.executable, "-c", MAIN_FOR_EACH_FOLDER, *map(str, folders)],
-        cwd=DEMO.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert re.findall("^exit .*", run.stdout, re.MULTILINE) == ["exit 2"] * 3, run.stderr
-    assert run.stderr.splitlines() == [
-        f"{folder}: too little to learn from, it takes at least 100 lines in 2 Python files"
-        for folder in folders
-    ]
+@pytest.mark.parametrize("num_files", [0, 1, 2])
+def test_too_little_is_one_clear_sentence(num_files, tmp_path, monkeypatch, capsys):
+    for number in range(num_files):
+        (tmp_path / f"{number}.py").write_text("x = 1\n" * 20)
+    monkeypatch.syspath_prepend(DEMO.parent)
+    monkeypatch.setattr(sys, "argv", [DEMO.name, "--files", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        importlib.import_module("highlight_python").main()
+    too_little = "too little to learn from, it takes at least 100 lines in 2 Python files"
+    assert capsys.readouterr().err == f"{tmp_path}: {too_little}\n"

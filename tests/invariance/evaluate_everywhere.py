@@ -6,8 +6,8 @@
 import functools
 import json
 import os
-import subprocess
-import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,10 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 import maskdata as md
+from tests import preloaded
 
 NUM_ROWS, LONGEST = 5_000, 200
-REPLICAS = [[1, 2], [4]]
-"""In each process: one that has reduced over 2 devices cannot reduce over 4."""
 VOCABULARY_SIZE, NUM_TAGS = 40, 5
 METRICS = ("token_loss", "accuracy", "top_2", "mean_iou")
 
@@ -145,37 +144,31 @@ def measure(
     return measured
 
 
-def measure_here(
-    num_rows: int, numbers_of_replicas: list[int], *, all_of_stock: bool
-) -> list[dict[str, Any]]:
-    """Return the truth, and what evaluate says, for each number of replicas."""
+def measure_apart(
+    num_rows: int, weights: list[np.ndarray], replicas: int, output: Path, *, all_of_stock: bool
+) -> None:
+    """Measure in a process that has as many devices as there are replicas."""
+    devices = [tf.config.LogicalDeviceConfiguration()] * replicas
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    measured = measure(make_rows(num_rows), weights, replicas, all_of_stock=all_of_stock)
+    output.write_text(json.dumps(measured))
+
+
+def measure_everywhere(num_rows: int, *, all_of_stock: bool) -> list[dict[str, Any]]:
+    """Return the truth, and what evaluate says, for 1, 2 and 4 replicas."""
     rows, model = make_rows(num_rows), make_model()
     model.compile("adam", md.losses.TokenMean(cross_entropy()))
     model.fit(batches(rows, BATCHINGS["buckets of 4096 slots"], "right", 1), epochs=2, verbose=0)
-    weights, true = model.get_weights(), truth(model, rows)
-    return [
-        {"truth": true} | measure(rows, weights, replicas, all_of_stock=all_of_stock)
-        for replicas in numbers_of_replicas
-    ]
-
-
-def measure_everywhere(**arguments: Any) -> list[dict[str, Any]]:
-    """Measure on 1, 2 and 4 replicas, in as few processes as can be."""
-    printed = [
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tests.invariance.evaluate_everywhere",
-                json.dumps(arguments | {"numbers_of_replicas": numbers}),
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for numbers in REPLICAS
-    ]
-    return [run for text in printed for run in json.loads(text.splitlines()[-1])]
+    weights = model.get_weights()
+    measured = [measure(rows, weights, 1, all_of_stock=all_of_stock)]
+    # One process for each: one that has reduced over 2 devices cannot reduce over 4.
+    for replicas in (2, 4):
+        with tempfile.TemporaryDirectory() as directory:
+            output = Path(directory, "measured.json")
+            apart = functools.partial(measure_apart, all_of_stock=all_of_stock)
+            assert preloaded.run(apart, num_rows, weights, replicas, output) == 0
+            measured.append(json.loads(output.read_text()))
+    return [{"truth": truth(model, rows)} | of_replicas for of_replicas in measured]
 
 
 def print_table(runs: list[dict[str, Any]]) -> None:
@@ -197,12 +190,4 @@ def print_table(runs: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        arguments = json.loads(sys.argv[1])
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0],
-            [tf.config.LogicalDeviceConfiguration()] * max(arguments["numbers_of_replicas"]),
-        )
-        print(json.dumps(measure_here(**arguments)))
-    else:
-        print_table(measure_everywhere(num_rows=NUM_ROWS, all_of_stock=True))
+    print_table(measure_everywhere(num_rows=NUM_ROWS, all_of_stock=True))

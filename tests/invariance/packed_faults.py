@@ -1,17 +1,16 @@
 """Models for packed rows: with one known fault each, and with none."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 import maskdata as md
 from maskdata import layers as masked
+from tests.invariance.packed_pairs import translator
 from tests.invariance.test_packed_models import (
     CLASSES,
     INPUTS,
@@ -123,32 +122,6 @@ def attention_before_steps_of_all_rows_on_one_axis() -> Made:
         return ops.reshape(tagger(h), (-1, 9, CLASSES))
 
     return model_of(body), batch()
-
-
-@functools.cache
-def packed_pairs() -> dict[str, tf.Tensor]:
-    random = np.random.default_rng(0)
-    row_lengths = {"source": (2, 3, 4, 1, 5), "target": (3, 1, 2, 4, 4)}
-    rows = md.from_rows(
-        {
-            name: [random.integers(0, VOCABULARY, n, "int32") for n in of_feature]
-            for name, of_feature in row_lengths.items()
-        }
-    )
-    pack = md.Pack({"source": 10, "target": 10}, batch_size=2, method="first_fit")
-    return rows.apply(pack).get_single_element()
-
-
-def translator(allowed: Callable[[Any, Any], Any]) -> Made:
-    """Return an encoder and a decoder with cross-attention, packed to the same length."""
-    features = packed_pairs()
-    names = ["source", "target", "source_segment_ids", "target_segment_ids"]
-    inputs = {name: keras.Input([None], dtype="int32", name=name) for name in names}
-    source, target, source_ids, target_ids = inputs.values()
-    memory, h = (layers.Embedding(VOCABULARY, WIDTH)(tokens) for tokens in (source, target))
-    cross = layers.MultiHeadAttention(2, 4, name="cross")
-    h = layers.Add()([h, cross(h, memory, attention_mask=allowed(target_ids, source_ids))])
-    return keras.Model(inputs, tagger(h)), {name: features[name].numpy().copy() for name in names}
 
 
 @fault("cross", "those of the queries and those of the memory")

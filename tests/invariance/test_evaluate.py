@@ -1,17 +1,12 @@
 """`evaluate` says the truth for every batching, side of padding and number of replicas."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.invariance.evaluate_everywhere import METRICS, measure_everywhere
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.mark.slow
-def test_evaluate_equals_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_evaluate_equals_the_truth() -> None:
     runs = measure_everywhere(num_rows=200, all_of_stock=False)
     assert sum(len(run["maskdata"]) for run in runs) == 12
     for run in runs:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from maskdata._masks import keras_mask
 from maskdata.layers import AttachMask
-from tests.invariance.layer_cases import CASES, FEATURES
+from tests.invariance.layer_calls import FEATURES
+from tests.invariance.layer_cases import CASES
 
 row_lengths = st.lists(st.integers(0, 7), min_size=2, max_size=3)
 fillings = st.sampled_from([0.0, 99.0, 1e30, -1e30])

@@ -21,15 +21,13 @@ from tests.invariance.packed_faults import (
     tagger,
     unmasked_attention,
 )
-from tests.invariance.test_planted_faults import name_of
+from tests.invariance.planted import name_of
 
-# Said while the models are built.
-pytestmark = pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")
-
-
-@pytest.fixture(autouse=True)
-def _same_weights():
-    keras.utils.set_random_seed(1)
+pytestmark = [
+    pytest.mark.usefixtures("same_weights"),
+    # Said while the models are built.
+    pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning"),
+]
 
 
 @pytest.mark.parametrize("name", FAULTS)

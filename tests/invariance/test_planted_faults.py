@@ -1,6 +1,5 @@
 """The audit finds every planted fault where it is, and nothing in models that are right."""
 
-import json
 import re
 
 import keras
@@ -8,22 +7,16 @@ import pytest
 
 from maskdata import layers as masked
 from maskdata.audit import audit
-from tests.invariance.planted_faults import CLEAN, FAULTS, pooled, words
-from tests.jax_process import run_on_jax
+from tests.invariance.planted import name_of
+from tests.invariance.planted_faults import CLEAN, FAULTS
+from tests.invariance.small_models import pooled, words
 
 layers = keras.layers
-# Said while the models are built.
-pytestmark = pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")
-
-
-@pytest.fixture(autouse=True)
-def _same_weights():
-    keras.utils.set_random_seed(1)
-
-
-def name_of(problem):
-    """The name of what is called, without file and line, and without the number Keras adds."""
-    return re.sub(r"_\d+$", "", problem.name.split(" (")[0])
+pytestmark = [
+    pytest.mark.usefixtures("same_weights"),
+    # Said while the models are built.
+    pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning"),
+]
 
 
 def test_there_are_enough_of_them():
@@ -79,33 +72,3 @@ def test_what_is_advised_mends_it(wrong, right):
     advised = re.search(r"Masked\w+|KeepMask", audit(*words(wrong)).problems[0].advice)
     assert advised is not None
     assert audit(*words(right)).ok
-
-
-PROGRAM = """
-import json, sys
-import keras
-from maskdata.audit import audit
-from tests.invariance.planted_faults import CLEAN, FAULTS
-from tests.invariance.test_planted_faults import name_of
-
-assert keras.backend.backend() == "jax"
-found = {}
-for name in NAMES:
-    planted = {**CLEAN, **FAULTS}[name]
-    report = audit(*planted.make(), mask=planted.mask)
-    found[name] = [name_of(problem) for problem in report.problems]
-print(json.dumps(found))
-"""
-ON_JAX = (
-    "maximum_over_time",
-    "real_words_with_id_zero",
-    "loss_divided_by_all_slots",
-    "row_without_steps",
-)
-
-
-@pytest.mark.slow
-def test_the_same_on_jax():
-    printed = run_on_jax(PROGRAM.replace("NAMES", repr(ON_JAX)))
-    expected = {name: [FAULTS[name].at] if name in FAULTS else [] for name in ON_JAX}
-    assert json.loads(printed.splitlines()[-1]) == expected

@@ -1,4 +1,6 @@
-"""Laws 2 and 4: no row is lost, and no answer depends on how the rows were cut into blocks."""
+"""Laws of rows: none is lost (2), no answer depends on how they were cut into blocks (4), and every
+element fits its spec (5). They share pipelines, which take longer to build than to read.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import maskdata as md
 from maskdata.data import _blocks, _windows, shuffle
+from tests.laws.test_specs import check_spec
 from tests.strategies import (
     FIVE_ROWS,
     TRANSFORMS,
@@ -58,6 +61,13 @@ def test_every_row_comes_out_once(name: str, data: st.DataObject) -> None:
     batches = feed(name).read(cut(element, data.draw(cuts(count_rows(element)))))
     numbers = [number for batch in batches for number in batch["number"].numpy().tolist()]
     assert sorted(numbers) == list(range(count_rows(element)))
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@given(data=st.data())
+def test_every_element_fits_the_spec(name: str, data: st.DataObject) -> None:
+    element = data.draw(all_kinds)
+    check_spec(feed(name), cut(element, data.draw(cuts(count_rows(element)))))
 
 
 def check_blocks_do_not_matter(

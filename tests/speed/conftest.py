@@ -15,4 +15,4 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> rows.Rows:
 
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> rows.Rows:
-    return rows.write(tmp_path_factory.mktemp("rows") / "full", 10_000, 5_000)
+    return rows.write(tmp_path_factory.mktemp("rows") / "full", 3_000, 1_500)

@@ -71,12 +71,11 @@ def _mib(name: str) -> float:
     return int(kib) / 2**10
 
 
-def read_elsewhere(*num_rows: int, hoard: bool = False) -> list[Reading]:
-    """Read in a new process, so that the peak is that of these rows alone."""
+def read_elsewhere(*num_rows: int, hoard: int = 0) -> list[Reading]:
+    """Read in a new process, so that the peak is that of these rows alone; hoard so many at last."""
     command = [sys.executable, "-m", "tests.speed.scale", "--read", *map(str, num_rows)]
-    done = subprocess.run(
-        command + ["--hoard"] * hoard, cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    command += ["--hoard", str(hoard)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return [Reading(*reading) for reading in json.loads(done.stdout)]
 
 
@@ -98,10 +97,13 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--read", type=int, nargs="+", help="read so many rows, answer as JSON")
-    parser.add_argument("--hoard", action="store_true")
+    parser.add_argument("--hoard", type=int, default=0, help="and at last keep so many in memory")
     options = parser.parse_args()
     if options.read:
-        print(json.dumps([read(num_rows, hoard=options.hoard) for num_rows in options.read]))
+        readings = [read(num_rows) for num_rows in options.read]
+        if options.hoard:
+            readings.append(read(options.hoard, hoard=True))
+        print(json.dumps(readings))
     else:
         for each in compare(options.rows, options.rounds):
             print(f"{each.rows:,} rows: {each.seconds:.1f} s, peak {each.peak_mib:,.0f} MiB")

@@ -10,8 +10,7 @@ from tests.speed import scale
 @pytest.mark.speed
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak memory")
 def test_memory_does_not_grow_with_the_rows() -> None:
-    few, many = scale.read_elsewhere(50_000, 500_000)
-    (hoarded,) = scale.read_elsewhere(500_000, hoard=True)
+    few, many, hoarded = scale.read_elsewhere(50_000, 500_000, hoard=500_000)
     assert (few.rows, many.rows, hoarded.rows) == (50_000, 500_000, 500_000)
     assert many.peak_mib <= 1.1 * few.peak_mib < hoarded.peak_mib
     print(f"\nten times the rows: {many.seconds / few.seconds:.1f} times the time")

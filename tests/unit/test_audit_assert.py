@@ -7,7 +7,7 @@ from keras import ops
 
 from maskdata import layers as masked
 from maskdata.testing import assert_padding_invariant
-from tests.invariance.planted_faults import batch, pooled, words
+from tests.invariance.small_models import batch, pooled, words
 
 layers = keras.layers
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from maskdata.audit import audit
 from maskdata.compile_args import compile_args
-from tests.invariance.planted_faults import batch, compiled, tagger, words
+from tests.invariance.small_models import batch, compiled, tagger, words
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from keras import ops
 from maskdata import layers as masked
 from maskdata.audit import audit
 from maskdata.compile_args import compile_args
-from tests.invariance.planted_faults import FEATURES, batch
+from tests.invariance.small_models import FEATURES, batch
 
 layers = keras.layers
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")

@@ -1,21 +1,14 @@
-"""BatchPlan: worked examples, Arrow columns, Keras and replicas, every refusal with its words."""
+"""BatchPlan: worked examples, in Keras and on replicas too."""
 
-import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 import maskdata as md
 from maskdata.data import _passes
-from maskdata.data._column_hash import hash_columns
-from maskdata.data._columns import column_of, gather
-from maskdata.data._read_columns import read_columns
 from tests.strategies import all_rows, as_batches
 
 SETTINGS: dict[str, Any] = {"num_buckets": 2, "batch_size": 2, "seed": 0}
@@ -83,132 +76,6 @@ def test_a_dataset_can_be_read_many_times_but_not_for_ever(monkeypatch: pytest.M
         as_batches(batches)
 
 
-# Columns and what Arrow has.
-
-
-def arrow_columns() -> dict[str, Any]:
-    """Return columns of five rows, of every kind that Arrow and TensorFlow both have."""
-    offsets = pa.array([0, 3, 4, 4, 6, 7], pa.int32())
-    steps = np.arange(7)
-
-    def lists(values: Any) -> Any:
-        return pa.ListArray.from_arrays(offsets, values)
-
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(21, dtype=np.float32)), 3)
-    matrix_rows = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(42, dtype=np.int32)), 3)
-    nested = pa.LargeListArray.from_arrays(
-        pa.array([0, 1, 1, 3, 4, 4, 6, 8]), pa.array(np.arange(8, dtype=np.int16))
-    )
-    return {
-        "ids": lists(pa.array(steps * 2**40)),
-        "bytes": lists(pa.array(steps, pa.uint8())),
-        "halves": lists(pa.array(steps / 2, pa.float16())),
-        "vectors": lists(vectors),
-        "matrices": lists(pa.FixedSizeListArray.from_arrays(matrix_rows, 2)),
-        "nested": lists(nested),
-        "words": lists(pa.array([str(step) for step in steps])),
-        "flags": lists(pa.array(steps % 2 == 0)),
-        "number": pa.array(range(5)),
-        "label": pa.array(list("aß日d ")),
-        "embedding": vectors[:5],
-    }
-
-
-def in_a_file(columns: dict[str, Any], path: Path) -> Any:
-    """Write the columns in chunks of three and two rows, and map the file."""
-    table = pa.table(columns)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table, max_chunksize=3)
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-
-
-def plain(column: Any) -> list[Any]:
-    rows = gather(column, tf.range(5))
-    values = rows.to_list() if isinstance(rows, tf.RaggedTensor) else rows.numpy().tolist()
-    return [value.decode() if isinstance(value, bytes) else value for value in values]
-
-
-@pytest.mark.parametrize("kind", list(arrow_columns()))
-@pytest.mark.parametrize(
-    "kept", ["in memory", "in a file", "in two files", "in chunks without rows", "in part"]
-)
-def test_arrow_columns_are_columns(kind: str, kept: str, tmp_path: Path) -> None:
-    array = arrow_columns()[kind]
-    expected = array.to_pylist()
-    if kept == "in a file":
-        array = in_a_file({kind: array}, tmp_path / "rows.arrow")[kind]
-        assert array.num_chunks == 2
-    elif kept == "in two files":
-        parts = [
-            in_a_file({kind: part}, tmp_path / f"{len(part)}.arrow")[kind]
-            for part in (array[:2], array[2:])
-        ]
-        array = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
-    elif kept == "in chunks without rows":
-        array = pa.chunked_array([array[:0], array[:2], array[2:2], array[2:]])
-    elif kept == "in part":
-        array = pa.concat_arrays([array[:2], array, array[:1]])[2:7]
-    if kind == "words":
-        expected = [[word.encode() for word in row] for row in expected]
-    (column,) = read_columns("who", {kind: array}, []).values()
-    assert plain(column) == expected
-    rows = gather(column, tf.range(5))
-    assert rows.dtype == gather(column, tf.constant([3, 0])).dtype
-    assert hash_columns({"f": column}) == hash_columns({"f": column_of(rows)})
-
-
-@pytest.mark.parametrize("kind", ["ids", "bytes", "halves", "vectors", "matrices", "nested"])
-def test_numbers_in_a_mapped_file_are_not_copied(kind: str, tmp_path: Path) -> None:
-    table = in_a_file(arrow_columns(), tmp_path / "rows.arrow")
-    values = read_columns("who", {kind: table[kind]}, [kind])[kind]
-    while not isinstance(values, tf.Tensor):
-        values = values.values
-    file = table[kind].chunks[0].buffers()[1]
-    while file.parent is not None:
-        file = file.parent
-    assert file.size == (tmp_path / "rows.arrow").stat().st_size
-    assert np.asarray(values).__array_interface__["data"][0] == file.address
-
-
-def test_memory_that_is_not_aligned_is_copied() -> None:
-    memory = np.arange(100)
-    at_64 = -memory.__array_interface__["data"][0] % 64
-    for shift in range(0, 64, 8):
-        buffer = pa.py_buffer(memory.view(np.uint8)[at_64 + shift :][:80])
-        values = pa.Array.from_buffers(pa.int64(), 10, [None, buffer])
-        rows = {"f": pa.ListArray.from_arrays(pa.array([0, 3, 10], pa.int32()), values)}
-        (column,) = read_columns("who", rows, ["f"]).values()
-        assert gather(column, [1, 0]).to_list() == [values.to_pylist()[3:], values.to_pylist()[:3]]
-        shared = np.asarray(column.values).__array_interface__["data"][0] == buffer.address
-        assert shared == (shift == 0)
-
-
-def test_arrow_rows_may_all_be_empty() -> None:
-    for array in (
-        pa.array([[], []], pa.list_(pa.float32())),
-        pa.chunked_array([[[], []]], pa.list_(pa.string())),
-    ):
-        (column,) = read_columns("who", {"f": array}, ["f"]).values()
-        assert gather(column, [1, 0]).to_list() == [[], []]
-    none = pa.chunked_array([], pa.list_(pa.int8()))
-    with pytest.raises(ValueError, match="who: rows must have at least one row"):
-        read_columns("who", {"f": none}, ["f"])
-
-
-def test_a_plan_of_a_mapped_file(tmp_path: Path) -> None:
-    table = in_a_file(arrow_columns(), tmp_path / "rows.arrow")
-    made = plan(dict(zip(table.column_names, table.columns, strict=True)), "vectors")
-    rows = all_rows(made.dataset())
-    assert [row["number"] for row in rows] == made.row_numbers(0).values.numpy().tolist()
-    expected = {row["number"]: row for row in table.to_pylist()}
-    for row in rows:
-        for name in ("ids", "vectors", "nested", "flags", "embedding"):
-            assert row[name] == expected[row["number"]][name]
-
-
-# Keras and replicas.
-
-
 class Reader(keras.Model):  # type: ignore[misc]
     """Learns nothing, and notes what it is given."""
 
@@ -271,96 +138,3 @@ def test_replicas_share_each_row_and_fit_takes_one_step_a_batch() -> None:
     just_tokens = prepare(made.stream()).map(lambda x, y, weight: (x["tokens"], y, weight))
     model.fit(just_tokens, steps_per_epoch=made.num_batches, epochs=2, verbose=0)
     assert int(model.optimizer.iterations.numpy()) == 2 * made.num_batches
-
-
-# Refusals.
-
-MAPPING = {"tokens": tf.ragged.constant(TOKENS), "label": tf.range(5)}
-SINGLE_ROWS = tf.data.Dataset.range(3).map(lambda n: {"tokens": tf.range(n), "n": n})
-UNEVEN = ROWS.map(lambda block: block | {"label": block["label"][1:]})
-NO_ROWS = {"tokens": MAPPING["tokens"][:0]}
-STATE = plan().state(epoch=1, step=2)
-
-REFUSALS: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: plan(features=3), TypeError, "BatchPlan: features must list feature names, got 3."),
-    (lambda: plan(features=[]), TypeError, "BatchPlan: features must list feature names, got []."),
-    (lambda: plan(features=["tokens", "tokens"]), ValueError, "BatchPlan: features must name each feature once"),
-    (lambda: plan(seed=-1), ValueError, "BatchPlan: seed must be at least 0, got -1."),
-    (lambda: plan(seed=2**63), ValueError, "BatchPlan: seed must be at most 9223372036854775807, got"),
-    (lambda: plan(seed=None), TypeError, "BatchPlan: seed must be an int, got None."),
-    (lambda: plan(drop_remainder=1), TypeError, "BatchPlan: drop_remainder must be True or False, got 1."),
-    (lambda: plan([[1], [2]]), TypeError, "BatchPlan: rows must be a dataset of blocks or a mapping of names to features, got [[1], [2]]. Make a"),
-    (lambda: plan({}), TypeError, "BatchPlan: rows must be a dataset of blocks or a mapping of names to features, got {}."),
-    (lambda: plan({"tokens": TOKENS}), TypeError, "BatchPlan: 'tokens' must be a tensor, a ragged tensor, an array or an Arrow array of rows, got [["),
-    (lambda: plan(MAPPING | {"n": np.array(3)}), TypeError, "BatchPlan: 'n' must be a tensor, a ragged tensor, an array or"),
-    (lambda: plan(MAPPING | {3: MAPPING["label"]}), TypeError, "BatchPlan: each name of rows must be the name of a feature, got 3."),
-    (lambda: plan(NO_ROWS), ValueError, "BatchPlan: rows must have at least one row, got {'tokens'"),
-    (lambda: plan(ROWS.take(0)), ValueError, "BatchPlan: rows must have at least one row, got <_Take"),
-    (lambda: plan(ROWS.repeat()), ValueError, "BatchPlan: the dataset must have an end, got <_Repeat"),
-    (lambda: plan(SINGLE_ROWS), ValueError, "BatchPlan: elements must be batches of rows, but feature 'n' has no row axis"),
-    (lambda: plan(features="token"), ValueError, "BatchPlan: no feature 'token'; the element has ['label', 'tokens']. Did you mean 'tokens'?"),
-    (lambda: plan(MAPPING, "token"), ValueError, "BatchPlan: no feature 'token'; the element has ['label', 'tokens']. Did you mean 'tokens'?"),
-    (lambda: plan(features="label"), ValueError, "BatchPlan: feature 'label' must be ragged [B, (T), ...], got TensorSpec"),
-    (lambda: plan(MAPPING, ["tokens", "label"]), ValueError, "BatchPlan: feature 'label' must be ragged [N, (T), ...], got <tf.Tensor"),
-    (lambda: plan(MAPPING | {"label": tf.range(4)}), ValueError, "BatchPlan: all features must have the same number of rows, got {'tokens': 5, 'label': 4}. Check"),
-    (lambda: plan(UNEVEN), ValueError, "BatchPlan: all features must have the same number of rows, got {"),
-    (lambda: plan(num_buckets=9), ValueError, "plan_buckets: num_buckets must be at most 3, the number of different lengths, got 9."),
-    (lambda: plan(batch_size=None, max_tokens=3), ValueError, "plan_buckets: max_tokens must be at least 4, the cost of row 3 (4 steps), got 3."),
-    (lambda: plan(batch_size=None), ValueError, "plan_buckets: one of max_tokens and batch_size must be given, got"),
-    (lambda: plan(batch_size=9, drop_remainder=True), ValueError, "BatchPlan: some bucket must have a full batch, got BucketPlan("),
-    (lambda: plan({"tokens": pa.array([[1], None])}), ValueError, "BatchPlan: column 'tokens' must have no nulls, got 'rows [1]'. Fill them"),
-    (lambda: plan({"tokens": pa.array([[1], [None, 2]])}), ValueError, "BatchPlan: column 'tokens' must have no nulls, got 'rows [1]'."),
-    (lambda: plan({"tokens": pa.array([[{"a": 1}], []])}), TypeError, "BatchPlan: column 'tokens' must hold numbers, bools, strings, or lists of them, got 'list<item: struct<a: int64>>'. Cast"),
-    (lambda: plan({"tokens": pa.array([[], []])}), TypeError, "BatchPlan: column 'tokens' must hold numbers, bools, strings, or lists of them, got 'list<item: null>'."),
-    (lambda: plan({"tokens": pa.array([[[1, None]]], pa.list_(pa.list_(pa.int8(), 2)))}), ValueError, "BatchPlan: column 'tokens' must have no nulls, got 'rows [0]'."),
-    (lambda: plan({"tokens": pa.table({"a": [1]})}), TypeError, "BatchPlan: 'tokens' must be an Arrow array, got <class 'pyarrow.lib.Table'>. Of a table, pass"),
-    (lambda: plan().dataset(-1), ValueError, "BatchPlan.dataset: epoch must be at least 0, got -1."),
-    (lambda: plan().dataset(2**31), ValueError, "BatchPlan.dataset: epoch must be at most 2147483647, got 2147483648."),
-    (lambda: plan().row_numbers(0.5), TypeError, "BatchPlan.row_numbers: epoch must be an int, got 0.5."),
-    (lambda: plan().stream(0, 4), ValueError, "BatchPlan.stream: step must be at most 3, got 4."),
-    (lambda: plan().state(1.0, 0), TypeError, "BatchPlan.state: epoch must be an int, got 1.0."),
-    (lambda: plan().state(0, -1), ValueError, "BatchPlan.state: step must be at least 0, got -1."),
-    (lambda: plan().resume("{}"), TypeError, "BatchPlan.resume: state must be what `state` returned, got '{}'. Pass what was saved, or json.loads of it."),
-    (lambda: plan().resume({"epoch": 1, "step": 2}), TypeError, "BatchPlan.resume: state must be what `state` returned, got {'epoch': 1, 'step': 2}."),
-    (lambda: plan().resume(STATE | {"version": 2}), ValueError, "BatchPlan.resume: state must be of version 1, got 2."),
-    (lambda: plan().resume(STATE | {"step": 4}), ValueError, "BatchPlan.resume: step must be at most 3, got 4."),
-    (lambda: plan().resume(STATE | {"epoch": "1"}), TypeError, "BatchPlan.resume: epoch must be an int, got '1'."),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("refused", "error", "words"), REFUSALS, ids=[w for _, _, w in REFUSALS])
-def test_refusals(refused: Callable[[], Any], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=re.escape(words)):
-        refused()
-
-
-WORDS = {"tokens": [["a", "b", "c"], ["d"], ["e"], ["f", "a", "b", "c"], ["d"]]}
-
-
-def looked_up(tokens: str) -> tf.data.Dataset:
-    return md.from_rows(WORDS).apply(md.Lookup("tokens", md.Vocabulary(list(tokens))))
-
-
-def test_the_state_of_other_data_is_refused() -> None:
-    same, mine = plan(looked_up("abcdef")), plan(looked_up("abcdef"))
-    mine.resume(same.state(1, 0))
-    for rows in (
-        looked_up("abcdfe"),
-        looked_up("abcde"),
-        looked_up("abcdef").map(lambda block: block | {"copy": block["tokens"]}),
-        looked_up("abcdef").map(lambda block: {"tokens": tf.cast(block["tokens"], tf.int32)}),
-        looked_up("abcdef").map(lambda block: {"tokens": block["tokens"][::-1]}),
-    ):
-        with pytest.raises(
-            ValueError, match=r"same data, '\w{64}', got '\w{64}'\. Build the plan of"
-        ):
-            mine.resume(plan(rows).state(1, 0))
-
-
-def test_the_state_of_other_settings_is_refused() -> None:
-    mine = plan()
-    for other in ({"seed": 1}, {"batch_size": 1}, {"num_buckets": 3}, {"drop_remainder": True}):
-        with pytest.raises(
-            ValueError, match=r"same order, '\w{64}', got '\w{64}'\. Build the plan with"
-        ):
-            mine.resume(plan(**other).state(1, 0))

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -14,6 +12,7 @@ import tensorflow as tf
 
 import maskdata as md
 from maskdata.data import count
+from tests.preloaded import run
 
 ROWS = md.from_rows({"ids": [[n] * (n % 4 + 1) for n in range(20)]}, block_size=6)
 BUCKET = md.BucketBySequenceLength("ids", [2, 3], [2, 3, 4])
@@ -101,19 +100,11 @@ def test_rows_in_memory_count_too(tmp_path: Path, counts: list[int]) -> None:
     assert len(counts) == 2
 
 
-@pytest.mark.slow
 def test_another_process_remembers(tmp_path: Path, counts: list[int]) -> None:
-    (tmp_path / "text.txt").write_text("a\nb c\n")
-    program = (
-        "import sys; sys.path[:0] = sys.argv[3:]\n"
-        "from pathlib import Path\nimport conftest\nimport maskdata as md\n"
-        "from tests.unit.test_count import from_file\n"
-        "from_file(Path(sys.argv[1]), md.Vocabulary(['a']), Path(sys.argv[2]))\n"
-    )
-    paths = [str(tmp_path / "text.txt"), str(tmp_path / "n.json")]
-    root = str(Path(__file__).parents[2])
-    subprocess.run([sys.executable, "-c", program, *paths, root], check=True, capture_output=True)
-    from_file(Path(paths[0]), md.Vocabulary(["a"]), Path(paths[1]))
+    arguments = tmp_path / "text.txt", md.Vocabulary(["a"]), tmp_path / "n.json"
+    arguments[0].write_text("a\nb c\n")
+    assert run(from_file, *arguments) == 0
+    from_file(*arguments)
     assert counts == []
 
 

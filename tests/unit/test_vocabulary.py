@@ -2,8 +2,6 @@
 
 import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import tensorflow as tf
 
 import maskdata as md
 from maskdata.data.lookup import lookup
+from tests.preloaded import run
 
 VOCABULARY = md.Vocabulary(["to", "be", "日本", "line\nbreak", "back\\slash", "", "\\n"])
 ROWS = md.from_rows({"tokens": [["to", "?"], ["日本", "", "line\nbreak"]]})
@@ -124,20 +123,22 @@ def test_lookup_survives_export(tmp_path: Path) -> None:
     assert served.ids(tf.constant(["to be", "?"])).numpy().tolist() == [[2, 3], [1, 0]]
 
 
-@pytest.mark.slow
+def read_graph(graph: Path, ids: Path) -> None:
+    variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.read_bytes())
+    spec = {
+        "tokens": tf.TensorSpec([None, None], tf.int64),
+        "tokens_mask": tf.TensorSpec([None, None], tf.bool),
+    }
+    batch = tf.data.experimental.from_variant(variant, spec).get_single_element()
+    ids.write_text(str(batch["tokens"].numpy().tolist()))
+
+
 def test_the_graph_of_a_dataset_looks_up_in_another_process(tmp_path: Path) -> None:
     dataset = ROWS.apply(md.Lookup("tokens", VOCABULARY)).apply(md.ToDense())
     graph = tf.raw_ops.DatasetToGraphV2(input_dataset=tf.data.experimental.to_variant(dataset))
     (tmp_path / "graph").write_bytes(graph.numpy())
-    program = (
-        "import sys, tensorflow as tf\n"
-        "variant = tf.raw_ops.DatasetFromGraph(graph_def=open(sys.argv[1], 'rb').read())\n"
-        "spec = {'tokens': tf.TensorSpec([None, None], tf.int64), 'tokens_mask': tf.TensorSpec([None, None], tf.bool)}\n"
-        "print(tf.data.experimental.from_variant(variant, spec).get_single_element()['tokens'].numpy().tolist())\n"
-    )
-    run = [sys.executable, "-c", program, str(tmp_path / "graph")]
-    printed = subprocess.run(run, capture_output=True, check=True, text=True).stdout
-    assert printed.strip() == "[[2, 1, 0], [4, 7, 5]]"
+    assert run(read_graph, tmp_path / "graph", tmp_path / "ids") == 0
+    assert (tmp_path / "ids").read_text() == "[[2, 1, 0], [4, 7, 5]]"
 
 
 def test_decode_of_tensors_and_nested_lists() -> None:
