@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import maskdata as md
+from tests.passes import Passes
 
 Element = dict[str, Any]
 
@@ -188,41 +189,6 @@ FIVE_ROWS = {
     "flag": tf.constant([True] * 5),
 }
 """Five rows with ALL_KINDS, for the faults that the laws must catch."""
-
-
-def _nothing(spec: Any) -> Any:
-    """Return the smallest value of this spec."""
-    zeros = tf.zeros([size or 0 for size in spec.shape], spec.dtype)
-    if isinstance(spec, tf.RaggedTensorSpec):
-        return tf.RaggedTensor.from_tensor(
-            zeros, ragged_rank=spec.ragged_rank, row_splits_dtype=spec.row_splits_dtype
-        )
-    return zeros
-
-
-class Passes:
-    """A dataset that is read again and again by one iterator: to make one takes up to 0.3 seconds."""
-
-    def __init__(self, dataset: tf.data.Dataset) -> None:
-        end = tf.nest.map_structure(_nothing, dataset.element_spec)
-        is_end, no_end = (tf.data.Dataset.from_tensors(flag) for flag in (True, False))
-        one_pass = tf.data.Dataset.zip((no_end.repeat(), dataset)).concatenate(
-            tf.data.Dataset.zip((is_end, tf.data.Dataset.from_tensors(end)))
-        )
-        options = tf.data.Options()
-        options.experimental_optimization.inject_prefetch = False  # a pass begins when it is read
-        options.autotune.enabled = False  # its thread can take a minute to end
-        self._passes = one_pass.repeat().with_options(options)
-        self._iterator: Any = None
-
-    def read(self) -> list[Any]:
-        """Return the elements of the next pass."""
-        iterator, self._iterator = self._iterator or iter(self._passes), None
-        elements = [
-            element for _, element in itertools.takewhile(lambda pair: not pair[0], iterator)
-        ]
-        self._iterator = iterator  # not after an error: the next pass begins anew
-        return elements
 
 
 class Feed:

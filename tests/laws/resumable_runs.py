@@ -14,6 +14,7 @@ import tensorflow as tf
 import maskdata as md
 from maskdata._resumable._model_state import variables_of
 from maskdata.data import _atomic
+from tests.passes import without_autotuning
 
 EPOCHS = 4
 DEATHS = ("SIGKILL", "in the files", "SIGTERM", "before the old one is deleted")
@@ -28,12 +29,15 @@ def rows() -> tf.data.Dataset:
 
 def planned() -> tuple[md.BatchPlan, Callable[..., Any]]:
     plan = md.BatchPlan(rows(), ["ids", "tags"], num_buckets=3, batch_size=8, seed=1)
-    return plan, md.Chain(md.ToDense(lengths=plan.buckets.lengths), to_keras())
+    return plan, md.Chain(md.ToDense(lengths=plan.buckets.lengths), to_keras(), without_autotuning)
 
 
 def streamed() -> tuple[Callable[[int], tf.data.Dataset], Callable[..., Any]]:
     prepare = md.Chain(
-        md.BucketBySequenceLength("ids", [3, 6], [8, 8, 8]), md.ToDense(), to_keras()
+        md.BucketBySequenceLength("ids", [3, 6], [8, 8, 8]),
+        md.ToDense(),
+        to_keras(),
+        without_autotuning,
     )
     return (
         lambda epoch: rows().apply(md.Shuffle(20, seed=3, epoch=epoch)),
