@@ -25,7 +25,7 @@ def write(directory: Path, num_rows: int, mean: float) -> Rows:
     """Write rows of ids above 0, for `tests.speed.rows.load`."""
     directory.mkdir()
     row_lengths = lognormal_lengths(num_rows, mean)
-    token_ids = np.random.default_rng(1).integers(1, 30_000, row_lengths.sum())
+    token_ids = np.random.default_rng(1).integers(1, 30_000, row_lengths.sum(), np.int32)
     np.save(directory / "token_ids.npy", token_ids)
     np.save(directory / "row_lengths.npy", row_lengths)
     return Rows(token_ids, row_lengths, directory)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from maskdata.data.pack import Method, Pack
 from maskdata.data.read import from_rows
+from tests.passes import without_autotuning
 from tests.speed.compare import Elsewhere, Nowhere, Result, Worker, compare
 from tests.speed.contender import Batch, Contender
 from tests.speed.environments import ROOT, NotInstalledError, python_of
@@ -30,7 +31,7 @@ class PackedEpoch:
     def __init__(self, rows: Rows, method: Method):
         ragged = tf.RaggedTensor.from_row_splits(rows.token_ids, rows.row_splits)
         packed = from_rows({"tokens": ragged}).apply(Pack({"tokens": LENGTH}, BATCH_SIZE, method))
-        self.dataset = packed.prefetch(tf.data.AUTOTUNE)
+        self.dataset = without_autotuning(packed.prefetch(tf.data.AUTOTUNE))
 
     def read(self) -> None:
         self.dataset.reduce(np.int64(0), lambda count, _: count + 1).numpy()
@@ -46,7 +47,7 @@ class CopiedEpoch:
     def __init__(self, rows: Rows):
         shape = (BATCH_SIZE, LENGTH)
         self.num_batches = int(rows.row_lengths.sum()) // (BATCH_SIZE * LENGTH) + 1
-        self.batch = [np.ones(shape, dtype) for dtype in ("int64", "int32", "int32", "bool")]
+        self.batch = [np.ones(shape, dtype) for dtype in ("int32", "int32", "int32", "bool")]
 
     def read(self) -> None:
         for _ in range(self.num_batches):

@@ -6,6 +6,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from tests.passes import without_autotuning
 from tests.speed.contender import Batch, Contender
 from tests.speed.packed_rows import BATCH_SIZE, LENGTH, unpacked
 from tests.speed.rows import Rows
@@ -19,7 +20,7 @@ class PackedEpoch:
         ragged = tf.RaggedTensor.from_row_splits(ids, rows.row_splits)
         dataset = tf.data.Dataset.from_tensor_slices(ragged).map(lambda row: {"tokens": row})
         packed = seqio.utils.trim_and_pack_dataset(dataset, {"tokens": LENGTH})
-        self.dataset = packed.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+        self.dataset = without_autotuning(packed.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE))
 
     def read(self) -> None:
         self.dataset.reduce(np.int64(0), lambda count, _: count + 1).numpy()
