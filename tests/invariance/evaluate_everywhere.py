@@ -18,6 +18,7 @@ import tensorflow as tf
 
 import maskdata as md
 from tests import preloaded
+from tests.passes import without_autotuning
 
 NUM_ROWS, LONGEST = 5_000, 200
 VOCABULARY_SIZE, NUM_TAGS = 40, 5
@@ -97,6 +98,7 @@ def batches(rows: Any, stages: list[Any], side: Any, replicas: int) -> tf.data.D
         md.ToDense(side=side),
         md.FillRows(multiple_of=replicas),
         md.ToKeras(x=["ids", "ids_mask"], y="tags", sample_weight="tags_mask"),
+        without_autotuning,
     )
     return prepare(md.from_rows({"ids": rows[0], "tags": rows[1]}))
 
