@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from maskdata.data import _check
 from maskdata.data._blocks import num_rows
 from maskdata.data._names import ROW_MASK, SEGMENT_MASK
 from maskdata.data._streams import CLOSE, ELEMENT, END, TICK, nothing_of
@@ -141,7 +142,7 @@ def _all_well(before: Heard, now: Heard, label: tf.Tensor, wanted: Wanted) -> tf
     which = tf.argmax(is_wrong)
     said = tf.constant([f"{wanted.who}: {text.format(**wanted._asdict())}" for text in messages])
     number = tf.stack([tf.cast(each, tf.int64) for each in numbers])[which]
-    return tf.debugging.Assert(~tf.reduce_any(is_wrong), [said[which], number])
+    return _check.must_hold(~tf.reduce_any(is_wrong), said[which], number)
 
 
 SILENCE = "workers must send something within timeout_s={timeout_s} seconds, but none did: one of them or the dispatcher is dead, or they need longer for an element. See to it and read this epoch again, or raise timeout_s. Elements that had come:"

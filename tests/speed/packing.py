@@ -16,29 +16,21 @@ import tensorflow as tf
 
 from maskdata.data.pack import Method, Pack
 from maskdata.data.read import from_rows
-from tests.passes import without_autotuning
 from tests.speed.compare import Elsewhere, Nowhere, Result, Worker, compare
 from tests.speed.contender import Batch, Contender
 from tests.speed.environments import ROOT, NotInstalledError, python_of
-from tests.speed.packed_rows import BATCH_SIZE, LENGTH, MEANS, efficiency, unpacked, write
+from tests.speed.packed_rows import BATCH_SIZE, LENGTH, MEANS, efficiency, write
 from tests.speed.performance_page import table, times_faster, write_region
 from tests.speed.rows import Rows
+from tests.speed.tensorflow_epoch import PackedEpoch
 
 PAGE = ROOT / "docs" / "packing.md"
 
 
-class PackedEpoch:
-    def __init__(self, rows: Rows, method: Method):
-        ragged = tf.RaggedTensor.from_row_splits(rows.token_ids, rows.row_splits)
-        packed = from_rows({"tokens": ragged}).apply(Pack({"tokens": LENGTH}, BATCH_SIZE, method))
-        self.dataset = without_autotuning(packed.prefetch(tf.data.AUTOTUNE))
-
-    def read(self) -> None:
-        self.dataset.reduce(np.int64(0), lambda count, _: count + 1).numpy()
-
-    def batches(self) -> Iterator[Batch]:
-        for batch in self.dataset.as_numpy_iterator():
-            yield from unpacked(batch["tokens"], batch["tokens_segment_ids"])
+def pack(rows: Rows, method: Method) -> PackedEpoch:
+    ragged = tf.RaggedTensor.from_row_splits(rows.token_ids, rows.row_splits)
+    blocks = from_rows({"tokens": ragged})
+    return PackedEpoch(blocks.apply(Pack({"tokens": LENGTH}, BATCH_SIZE, method)))
 
 
 class CopiedEpoch:
@@ -62,12 +54,12 @@ BEST, FIRST, SPLIT = (f"maskdata, {method}" for method in get_args(Method))
 COPY = "a plain copy of the bytes of the batches"
 DISTRIBUTIONS = ["tensorflow"]
 CONTENDERS = [
-    Contender(BEST, "", {"": lambda rows: PackedEpoch(rows, "best_fit")}),
-    Contender(FIRST, f"{BATCH_SIZE} bins", {"": lambda rows: PackedEpoch(rows, "first_fit")}),
+    Contender(BEST, "", {"": lambda rows: pack(rows, "best_fit")}),
+    Contender(FIRST, f"{BATCH_SIZE} bins", {"": lambda rows: pack(rows, "first_fit")}),
     Contender(
         SPLIT,
         "splits rows",
-        {"": lambda rows: PackedEpoch(rows, "concat_then_split")},
+        {"": lambda rows: pack(rows, "concat_then_split")},
         whole=False,
     ),
     Contender(COPY, "packs nothing", {"": CopiedEpoch}, whole=False),

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from tests.passes import without_autotuning
 from tests.speed.contender import Batch
+from tests.speed.packed_rows import unpacked
 
 
 class TensorFlowEpoch:
@@ -20,6 +22,17 @@ class TensorFlowEpoch:
         ids, mask = self.names
         for batch in self.dataset.as_numpy_iterator():
             yield batch[ids], batch[mask]
+
+
+class PackedEpoch(TensorFlowEpoch):
+    """Packed batches, without autotuning: TensorFlow may wait for its thread at the end of a pass."""
+
+    def __init__(self, batches: tf.data.Dataset):
+        super().__init__(without_autotuning(batches), mask="tokens_segment_ids")
+
+    def batches(self) -> Iterator[Batch]:
+        for token_ids, segment_ids in super().batches():
+            yield from unpacked(token_ids, segment_ids)
 
 
 def masked_by_values(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.speed
 def test_all_contenders_do_the_work(small: Rows, full: Rows) -> None:
     results = compare([Here("tests.speed.text_pipeline")], small, full, rounds=1)
     assert {result.name: result.problem for result in results if result.problem} == {}
-    print("\n".join(["", *table_of_results(results, [text_pipeline.OURS], len(full.row_lengths))]))
+    ours = [text_pipeline.OURS]
+    print("", *table_of_results(results, ours, len(full.row_lengths)), sep="\n")
 
 
 @pytest.mark.parametrize("stock", [text_pipeline.row_by_row, text_pipeline.tokens_in_blocks])

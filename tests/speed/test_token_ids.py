@@ -14,16 +14,8 @@ pytestmark = pytest.mark.speed
 def test_all_contenders_do_the_work(small: Rows, full: Rows) -> None:
     results = compare([Here("tests.speed.token_ids")], small, full, rounds=1)
     assert {result.name: result.problem for result in results if result.problem} == {}
-    print(
-        "\n".join(
-            [
-                "",
-                *table_of_results(
-                    results, [token_ids.PLAN, token_ids.BUCKET], len(full.row_lengths)
-                ),
-            ]
-        )
-    )
+    ours = [token_ids.PLAN, token_ids.BUCKET]
+    print("", *table_of_results(results, ours, len(full.row_lengths)), sep="\n")
 
 
 @pytest.mark.parametrize(

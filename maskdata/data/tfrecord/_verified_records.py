@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from maskdata.data import _check
 from maskdata.data._blocks import map_blocks
 
 BUFFER_BYTES = 2**18
@@ -81,7 +82,7 @@ def read_verified(
         where = [page_path[page], first_record[page], last_record[page]]
         fingerprint = tf.bitcast(tf.fingerprint(content[None])[0], tf.int64)
         is_whole = tf.equal(fingerprint, fingerprints[page])
-        with tf.control_dependencies([tf.debugging.Assert(is_whole, [message, *where])]):
+        with tf.control_dependencies([_check.must_hold(is_whole, message, *where)]):
             return tf.identity(page)
 
     def runs_of(page: tf.Tensor) -> tf.data.Dataset:
