@@ -36,6 +36,27 @@ def take_rows(rows: Rows, indices: tf.Tensor) -> Rows:
     return tf.nest.map_structure(lambda feature: tf.gather(feature, indices), rows)
 
 
+def slice_rows(feature: Any, start: tf.Tensor, limit: tf.Tensor) -> Any:
+    """Return the rows of a feature from `start` on, up to `limit` or the end.
+
+    `feature[start:limit]` of a ragged tensor copies the row splits of all rows (TensorFlow 2.21).
+
+    >>> rows = tf.ragged.constant([[1], [2, 3], [], [4]])
+    >>> slice_rows(rows, 1, 3).to_list(), slice_rows(rows, 3, 9).to_list()
+    ([[2, 3], []], [[4]])
+    """
+    if not isinstance(feature, tf.RaggedTensor):
+        return feature[start:limit]
+    if (length := feature.uniform_row_length) is not None:
+        length = tf.cast(length, tf.int64)
+        values = slice_rows(feature.values, start * length, limit * length)
+        nrows = tf.minimum(limit, feature.nrows(tf.int64)) - start
+        return tf.RaggedTensor.from_uniform_row_length(values, length, nrows)
+    row_splits = feature.row_splits[start : limit + 1]
+    values = slice_rows(feature.values, row_splits[0], row_splits[-1])
+    return tf.RaggedTensor.from_row_splits(values, row_splits - row_splits[0], validate=False)
+
+
 def join_rows(first: Rows, second: Rows) -> Rows:
     """Return the rows of `first`, then those of `second`."""
     return tf.nest.map_structure(_join_features, first, second)

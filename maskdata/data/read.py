@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from maskdata.data import _check
-from maskdata.data._blocks import map_blocks
+from maskdata.data._blocks import map_blocks, slice_rows
 
 Path = str | os.PathLike[str]
 
@@ -123,7 +123,9 @@ def from_rows(features: Mapping[str, Any], *, block_size: int = 4096) -> tf.data
     starts = tf.data.Dataset.range(0, total, block_size)
     return map_blocks(
         starts,
-        lambda start: {name: t[start : start + block_size] for name, t in tensors.items()},
+        lambda start: {
+            name: slice_rows(t, start, start + block_size) for name, t in tensors.items()
+        },
     )
 
 
