@@ -51,14 +51,13 @@ def best_fit(
     [1, 1, -1, -1, 0, 0]
     """
     at_hand = tf.shape(lengths)[0]
-    fills_no_batch = num_filled(lengths, capacities, max_segments) < batch_size
+    fills_no_batch = num_filled(_shares(lengths, capacities), max_segments) < batch_size
     may_wait = tf.cast(MAY_WAIT * tf.cast(at_hand, tf.float64), tf.int32)
     may_wait = tf.where(is_end, 0, tf.where(fills_no_batch, at_hand, may_wait))
-    bins, num_bins, num_old = place_rows(lengths, capacities, max_segments, may_wait)
+    bins, fullness, num_old = place_rows(lengths, capacities, max_segments, may_wait)
 
+    num_bins = tf.size(fullness)
     num_rows = tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, num_bins)
-    used = tf.math.unsorted_segment_sum(lengths, bins, num_bins)
-    fullness = tf.reduce_max(used / capacities, axis=1)
     if max_segments is not None:
         fullness = tf.where(num_rows < max_segments, fullness, tf.ones_like(fullness))
     is_old = tf.cast(tf.range(num_bins) < num_old, fullness.dtype)
@@ -91,7 +90,7 @@ def best_fit(
 def place_rows(
     lengths: tf.Tensor, capacities: tf.Tensor, max_segments: int | None, may_wait: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the bin of each row, -1 if it found none; the number of bins, and of those that are old.
+    """Return the bin of each row, -1 if it found none; how full the bins are, and how many are old.
 
     As many bins are opened as the rows could fill, some in each round; the first ones by the oldest
     rows, one each. More are opened until at most `may_wait` rows have none.
@@ -100,67 +99,83 @@ def place_rows(
     if several:
         lengths, capacities = _distinct_features(lengths, capacities)
     num_turns = _num_turns(capacities) if several else 1
-    num_wanted = num_filled(lengths, capacities, max_segments)
+    shares = _shares(lengths, capacities)
+    num_wanted = num_filled(shares, max_segments)
     wave = -(-num_wanted // NUM_WAVES)
 
     def goes_on(
-        bins: tf.Tensor, waiting: tf.Tensor, num_bins: tf.Tensor, turn: tf.Tensor, idle: tf.Tensor
+        bins: tf.Tensor, waiting: tf.Tensor, room: tf.Tensor, turn: tf.Tensor, idle: tf.Tensor
     ) -> tf.Tensor:
         num_waiting = tf.size(waiting)
-        has_hope = (num_bins < num_wanted) | (idle < num_turns)
+        has_hope = (tf.shape(room)[0] < num_wanted) | (idle < num_turns)
         return (num_waiting > 0) & (has_hope | (num_waiting > may_wait))
 
     def place_some(
-        bins: tf.Tensor, waiting: tf.Tensor, num_bins: tf.Tensor, turn: tf.Tensor, idle: tf.Tensor
+        bins: tf.Tensor, waiting: tf.Tensor, room: tf.Tensor, turn: tf.Tensor, idle: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        steps = tf.gather(lengths, waiting)
-        unopened = num_wanted - num_bins
-        in_need = tf.maximum(num_filled(steps, capacities, max_segments), 1)
+        length = tf.gather(shares, waiting)
+        unopened = num_wanted - tf.shape(room)[0]
+        in_need = tf.maximum(num_filled(length, max_segments), 1)
         in_need = tf.where(idle < num_turns, 0, in_need)
-        num_bins += tf.where(unopened > 0, tf.minimum(wave, unopened), in_need)
+        num_new = tf.where(unopened > 0, tf.minimum(wave, unopened), in_need)
+        room = tf.concat([room, tf.tile(capacities[None], [num_new, 1])], axis=0)
+        num_bins = tf.shape(room)[0]
 
-        room, free = capacities - tf.math.unsorted_segment_sum(lengths, bins, num_bins), None
+        most, free = _shares(room, capacities), None
         if max_segments is not None:
             free = max_segments - tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, num_bins)
-            room = tf.where(free[:, None] > 0, room, 0)  # no row takes so little
-        length, most = steps / capacities, room / capacities
+            most = tf.where(free[:, None] > 0, most, 0)  # no row takes so little
         length, most = _of_scarcest(length, most, turn) if several else (length[:, 0], most[:, 0])
         if several:  # else they are sorted, and stay so
             length, by_length = tf.math.top_k(length, tf.size(length))
-            waiting, steps = tf.gather(waiting, by_length), tf.gather(steps, by_length)
+            waiting = tf.gather(waiting, by_length)
         most, by_room = tf.math.top_k(most, num_bins)
         placed, found = match(length, most, None if free is None else tf.gather(free, by_room))
+        row, into = tf.gather(waiting, placed), tf.gather(by_room, found)
         if several:
-            placed, found = _that_fit(placed, found, steps, tf.gather(room, by_room))
+            fits = _that_fit(tf.gather(lengths, row), into, room)
+            row, into = tf.boolean_mask(row, fits), tf.boolean_mask(into, fits)
 
-        newly = tf.gather(waiting, placed)[:, None]
-        bins = tf.tensor_scatter_nd_update(bins, newly, tf.gather(by_room, found))
+        bins = tf.tensor_scatter_nd_update(bins, row[:, None], into)
+        room = tf.tensor_scatter_nd_sub(room, into[:, None], tf.gather(lengths, row))
         still_wait = tf.where(tf.gather(bins, waiting) < 0)[:, 0]
-        idle = tf.where(tf.size(placed) > 0, 0, idle + 1)
-        return bins, tf.gather(waiting, still_wait), num_bins, (turn + 1) % num_turns, idle
+        idle = tf.where(tf.size(row) > 0, 0, idle + 1)
+        return bins, tf.gather(waiting, still_wait), room, (turn + 1) % num_turns, idle
 
     rows = tf.range(tf.shape(lengths)[0])
     others = rows[wave:]
     if not several:
-        others = tf.gather(others, tf.argsort(-tf.gather(lengths[:, 0], others), stable=True))
+        by_length = tf.math.top_k(lengths[wave:, 0], tf.size(others)).indices
+        others = tf.gather(others, by_length)
     idle = tf.where(num_wanted > 0, 0, num_turns)  # without bins there is nothing to try
     vector, scalar = tf.TensorShape([None]), tf.TensorShape([])
-    bins, _, num_bins, _, _ = tf.while_loop(
+    room_shape = tf.TensorShape([None, lengths.shape[1]])
+    bins, _, room, _, _ = tf.while_loop(
         goes_on,
         place_some,
-        (tf.where(rows < wave, rows, -1), others, wave, 0, idle),
-        shape_invariants=(vector, vector, scalar, scalar, scalar),
+        (tf.where(rows < wave, rows, -1), others, capacities - lengths[:wave], 0, idle),
+        shape_invariants=(vector, vector, room_shape, scalar, scalar),
         parallel_iterations=1,
     )
-    return bins, num_bins, wave
+    return bins, tf.reduce_max(_shares(capacities - room, capacities), axis=1), wave
 
 
-def num_filled(lengths: tf.Tensor, capacities: tf.Tensor, max_segments: int | None) -> tf.Tensor:
-    """Return how many bins the rows could fill, had these no gaps."""
-    filled = tf.reduce_max(tf.reduce_sum(lengths, axis=0) // capacities)
-    if max_segments is not None:
-        filled = tf.maximum(filled, tf.shape(lengths, tf.int64)[0] // max_segments)
-    return tf.cast(filled, tf.int32)
+def _shares(steps: tf.Tensor, capacities: tf.Tensor) -> tf.Tensor:
+    """Return which share of the capacities these steps are, the same for the same steps.
+
+    TensorFlow divides by a constant in one place and multiplies by its reciprocal in another: then
+    what fits exactly would not.
+    """
+    return tf.cast(steps, tf.float64) * (1 / tf.cast(capacities, tf.float64))
+
+
+def num_filled(shares: tf.Tensor, max_segments: int | None) -> tf.Tensor:
+    """Return how many bins rows of these shares [N, F] could fill, had the bins no gaps."""
+    filled = tf.reduce_max(tf.reduce_sum(shares, axis=0))
+    filled = tf.cast(filled + 1e-6, tf.int32)  # a sum of shares may be just below a whole number
+    if max_segments is None:
+        return filled
+    return tf.maximum(filled, tf.shape(shares)[0] // max_segments)
 
 
 def _distinct_features(lengths: tf.Tensor, capacities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -196,10 +211,7 @@ def _of_scarcest(
     )
 
 
-def _that_fit(
-    placed: tf.Tensor, found: tf.Tensor, lengths: tf.Tensor, room: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return what was matched, without the bins whose rows do not fit in every feature."""
-    taken = tf.math.unsorted_segment_sum(tf.gather(lengths, placed), found, tf.shape(room)[0])
-    fits = tf.gather(tf.reduce_all(taken <= room, axis=1), found)
-    return tf.boolean_mask(placed, fits), tf.boolean_mask(found, fits)
+def _that_fit(taken: tf.Tensor, bins: tf.Tensor, room: tf.Tensor) -> tf.Tensor:
+    """Return for each row that takes these steps [M, F] whether all those of its bin fit together."""
+    fit = tf.math.unsorted_segment_sum(taken, bins, tf.shape(room)[0]) <= room
+    return tf.gather(tf.reduce_all(fit, axis=1), bins)

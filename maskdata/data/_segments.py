@@ -56,6 +56,7 @@ def pack_segments(
         packed[name], *masks = _join_rows(feature, step_splits, length, pad_values[name])
         row_lengths = feature.row_lengths()
         packed |= _number_steps(name, segment_ids, row_lengths, step_splits, length, at_most)
+        masks[0] = tf.cast(packed[segment_ids_name(name)], tf.bool)  # the same, in one op for five
         packed |= {mask_name(name, level): mask for level, mask in enumerate(masks, start=1)}
     packed[SEGMENT_MASK] = tf.sequence_mask(num_segments, max_segments or most)
     return packed
