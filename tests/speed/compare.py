@@ -1,11 +1,13 @@
 """All contenders for one work, in alternation: who does it, in which setting, and how fast."""
 
+import itertools
 import json
 import math
 import statistics
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -15,7 +17,7 @@ from tests.speed.contender import Summary, does_the_work
 from tests.speed.environments import ROOT
 from tests.speed.rows import Rows
 
-PATIENCE = 300  # seconds for one pass
+PATIENCE = 600  # seconds for one pass
 
 
 class Worker(Protocol):
@@ -144,22 +146,26 @@ def compare(
 
     A contender may come in several settings. The first round measures each of them, and the
     fastest stays for the other rounds, until it took `enough` seconds in all. At the end, that one
-    is checked on the full rows too.
+    is checked on the full rows too; this is not measured, and the workers do it side by side.
     """
     results = [result for each in workers for result in _results(each)]
-    steps = [
-        lambda result: result.choose(small, full),
-        *[lambda result: result.repeat(full, enough)] * (rounds - 1),
-        lambda result: result.check(result.setting, full),
-    ]
-    for step in steps:
-        for result in results:
-            if not result.problem:
-                try:
-                    step(result)
-                except ProblemError as problem:
-                    result.problem = str(problem)
+    _try_each(results, lambda result: result.choose(small, full))
+    for _ in range(rounds - 1):
+        _try_each(results, lambda result: result.repeat(full, enough))
+    by_worker = [list(found) for _, found in itertools.groupby(results, lambda r: id(r.worker))]
+    with ThreadPoolExecutor() as threads:
+        check = [lambda result: result.check(result.setting, full)] * len(by_worker)
+        list(threads.map(_try_each, by_worker, check))
     return results
+
+
+def _try_each(results: Iterable[Result], step: Callable[[Result], None]) -> None:
+    for result in results:
+        if not result.problem:
+            try:
+                step(result)
+            except ProblemError as problem:
+                result.problem = str(problem)
 
 
 def _results(each: Worker) -> Iterator[Result]:

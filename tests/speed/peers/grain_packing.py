@@ -1,7 +1,6 @@
-"""Grain: `FirstFitPackIterDataset` and `BestFitPackIterDataset`, then `batch`."""
+"""Grain: `FirstFitPackIterDataset`, then `batch`."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import grain
 
@@ -13,11 +12,13 @@ from tests.speed.rows import Rows
 class PackedEpoch:
     """google-grain.readthedocs.io, "Packing": `length_struct`, `num_packing_bins`."""
 
-    def __init__(self, rows: Rows, packer: Any):
+    def __init__(self, rows: Rows):
         dataset = grain.MapDataset.source(
             [{"tokens": row} for row in rows.as_arrays()]
         ).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=500))
-        packed = packer(dataset, length_struct={"tokens": LENGTH}, num_packing_bins=NUM_BINS)
+        packed = grain.experimental.FirstFitPackIterDataset(
+            dataset, length_struct={"tokens": LENGTH}, num_packing_bins=NUM_BINS
+        )
         self.dataset = packed.batch(BATCH_SIZE, drop_remainder=False)
 
     def read(self) -> None:
@@ -29,12 +30,5 @@ class PackedEpoch:
             yield from unpacked(batch["tokens"], batch["tokens_segment_ids"])
 
 
-FIRST_FIT, BEST_FIT = "grain, first fit", "grain, best fit"
 DISTRIBUTIONS = ["grain"]
-CONTENDERS = [
-    Contender(name, f"{NUM_BINS} bins", {"": lambda rows, packer=packer: PackedEpoch(rows, packer)})
-    for name, packer in {
-        FIRST_FIT: grain.experimental.FirstFitPackIterDataset,
-        BEST_FIT: grain.experimental.BestFitPackIterDataset,
-    }.items()
-]
+CONTENDERS = [Contender("grain, first fit", f"{NUM_BINS} bins", {"": PackedEpoch})]
