@@ -29,3 +29,9 @@ def _own_collective_keys() -> None:
     The operations between replicas have numbers, and those of each strategy begin at the same one.
     """
     tf.distribute.MirroredStrategy._collective_key_base += 100_000
+
+
+@pytest.fixture(autouse=True)
+def _no_seed_of_another_test() -> None:
+    """Let a test that sets TensorFlow's global seed not seed the stock shuffles of those after it."""
+    tf.random.set_seed(None)
