@@ -48,9 +48,9 @@ def slice_rows(feature: Any, start: tf.Tensor, limit: tf.Tensor) -> Any:
     if not isinstance(feature, tf.RaggedTensor):
         return feature[start:limit]
     if (length := feature.uniform_row_length) is not None:
-        length = tf.cast(length, tf.int64)
+        start, limit = tf.cast(start, length.dtype), tf.cast(limit, length.dtype)
         values = slice_rows(feature.values, start * length, limit * length)
-        nrows = tf.minimum(limit, feature.nrows(tf.int64)) - start
+        nrows = tf.minimum(limit, feature.nrows()) - start
         return tf.RaggedTensor.from_uniform_row_length(values, length, nrows)
     row_splits = feature.row_splits[start : limit + 1]
     values = slice_rows(feature.values, row_splits[0], row_splits[-1])

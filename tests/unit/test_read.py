@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 import maskdata as md
-from tests.strategies import all_rows, as_batches
+from maskdata.data._blocks import slice_rows
+from tests.strategies import Element, all_rows, as_batches, elements
 
 
 def lines(dataset: tf.data.Dataset, feature: str = "text") -> list[list[bytes]]:
@@ -32,6 +35,31 @@ def test_empty_and_compressed_files(tmp_path: Path) -> None:
     assert lines(md.read_text(tmp_path / "empty.txt")) == []
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"to\nbe\n"))
     assert lines(md.read_text(tmp_path / "a.gz", compression_type="GZIP")) == [[b"to", b"be"]]
+
+
+@given(elements(), st.integers(1, 3), st.data())
+def test_slices_of_rows_are_those_of_tensorflow(
+    rows: Element, length: int, data: st.DataObject
+) -> None:
+    uniform = {
+        f"{name} in {length}": tf.RaggedTensor.from_uniform_row_length(
+            feature, tf.constant(length, feature.row_splits.dtype)
+        )
+        for name, feature in rows.items()
+        if isinstance(feature, tf.RaggedTensor) and feature.nrows() % length == 0
+    }
+    for name, feature in {**rows, **uniform}.items():
+        num_rows = int(feature.shape[0])
+        start = data.draw(st.integers(0, num_rows), f"start of {name}")
+        limit = data.draw(st.integers(start, num_rows + 2), f"limit of {name}")
+        found = slice_rows(feature, tf.constant(start, tf.int64), tf.constant(limit, tf.int64))
+        expected = feature[start:limit]
+        assert tf.type_spec_from_value(found) == tf.type_spec_from_value(expected)
+        for mine, theirs in zip(
+            *(tf.nest.flatten(rows, expand_composites=True) for rows in (found, expected)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 def test_rows_of_every_kind() -> None:
