@@ -17,7 +17,7 @@ from tests.speed.contender import Summary, does_the_work
 from tests.speed.environments import ROOT
 from tests.speed.rows import Rows
 
-PATIENCE = 600  # seconds for one pass
+PATIENCE = 900  # seconds for one pass
 
 
 class Worker(Protocol):

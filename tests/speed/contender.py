@@ -92,8 +92,12 @@ def summarise(epoch: Epoch) -> Summary:
 
 def does_the_work(summary: Summary, rows: Rows) -> bool:
     """Return whether each row came once, whole and in its own order, in whatever company."""
-    expected = multiset_checksum(rows.token_ids, rows.row_lengths)
-    return (summary.rows, summary.checksum) == (len(rows.row_lengths), expected)
+    num_rows, some = len(rows.row_lengths), 100_000
+    expected = 0
+    for first in range(0, num_rows, some):  # at once it would take ten times the rows' memory
+        splits = rows.row_splits[first : first + some + 1]
+        expected += multiset_checksum(rows.token_ids[splits[0] : splits[-1]], np.diff(splits))
+    return (summary.rows, summary.checksum) == (num_rows, expected % 2**64)
 
 
 def multiset_checksum(token_ids: np.ndarray, row_lengths: np.ndarray) -> int:

@@ -112,8 +112,8 @@ def tables_of(by_mean: Mapping[float, Sequence[Result]], num_rows: int) -> list[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=200 * 4096)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=300 * 4096)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--means", type=float, nargs="*", default=MEANS)
     parser.add_argument("--peers", choices=PEERS, nargs="*", default=[*PEERS])
     parser.add_argument("--page", type=Path, default=PAGE)
