@@ -65,7 +65,7 @@ CONTENDERS = [
     Contender(COPY, "packs nothing", {"": CopiedEpoch}, whole=False),
 ]
 
-ENOUGH = 45
+ENOUGH = 240
 """Seconds after which a contender is not measured again: grain takes minutes for one pass."""
 
 PEERS = {"grain_packing": "grain_dataset", "seqio_packing": "seqio_task"}
