@@ -11,8 +11,10 @@ from tests.speed.packed_rows import unpacked
 
 
 class TensorFlowEpoch:
+    """Without autotuning, ours and tf.data's own alike: a pass may wait for its thread at the end."""
+
     def __init__(self, batches: tf.data.Dataset, ids: str = "tokens", mask: str = "tokens_mask"):
-        self.dataset = batches.prefetch(tf.data.AUTOTUNE)
+        self.dataset = without_autotuning(batches.prefetch(tf.data.AUTOTUNE))
         self.names = ids, mask
 
     def read(self) -> None:
@@ -25,10 +27,8 @@ class TensorFlowEpoch:
 
 
 class PackedEpoch(TensorFlowEpoch):
-    """Packed batches, without autotuning: TensorFlow may wait for its thread at the end of a pass."""
-
     def __init__(self, batches: tf.data.Dataset):
-        super().__init__(without_autotuning(batches), mask="tokens_segment_ids")
+        super().__init__(batches, mask="tokens_segment_ids")
 
     def batches(self) -> Iterator[Batch]:
         for token_ids, segment_ids in super().batches():
