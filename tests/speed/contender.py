@@ -90,12 +90,15 @@ def summarise(epoch: Epoch) -> Summary:
     return Summary(rows, steps, slots, batches, len(lengths), len(shapes), checksum % 2**64)
 
 
+AT_ONCE = 100_000
+"""Rows whose checksum is made at once: it takes ten times their memory."""
+
+
 def does_the_work(summary: Summary, rows: Rows) -> bool:
     """Return whether each row came once, whole and in its own order, in whatever company."""
-    num_rows, some = len(rows.row_lengths), 100_000
-    expected = 0
-    for first in range(0, num_rows, some):  # at once it would take ten times the rows' memory
-        splits = rows.row_splits[first : first + some + 1]
+    num_rows, expected = len(rows.row_lengths), 0
+    for first in range(0, num_rows, AT_ONCE):
+        splits = rows.row_splits[first : first + AT_ONCE + 1]
         expected += multiset_checksum(rows.token_ids[splits[0] : splits[-1]], np.diff(splits))
     return (summary.rows, summary.checksum) == (num_rows, expected % 2**64)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from tests.speed import contender
 from tests.speed.contender import Batch, does_the_work, multiset_checksum, summarise
 from tests.speed.rows import Rows
 
@@ -51,6 +52,13 @@ class Padded:
 ROWS = Rows(np.array([1, 2, 3, 4, 5, 6]), np.array([3, 1, 0, 2]), Path())
 
 
+@pytest.fixture(params=[1, 3, 4])
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The expected checksum is made in pieces of so many rows: there are four."""
+    monkeypatch.setattr(contender, "AT_ONCE", request.param)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_padded_rows_do_the_work() -> None:
     summary = summarise(Padded(ROWS, lambda ids, mask: (ids, mask.astype(np.int32))))
     assert does_the_work(summary, ROWS)
@@ -58,6 +66,7 @@ def test_padded_rows_do_the_work() -> None:
     assert (summary.lengths, summary.shapes, summary.efficiency) == (1, 1, 6 / 16)
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     "fault",
     [
